@@ -9,6 +9,7 @@
 pub mod operands;
 
 use crate::operands::*;
+use crate::registers::X;
 use crate::table::Insn;
 use operands::*;
 
@@ -39,7 +40,11 @@ pub struct Pattern {
 impl Pattern {
     const fn parse(pattern: &str) -> Pattern {
         let text = pattern.as_bytes();
-        let mut p = Pattern { mask: 0, bits: 0, nonzero: 0 };
+        let mut p = Pattern {
+            mask: 0,
+            bits: 0,
+            nonzero: 0,
+        };
         let (mut width, mut i) = (0, 0);
         while i < text.len() {
             let (fixed, value, nonzero) = match text[i] {
@@ -188,7 +193,10 @@ const BUILT: ([(u8, u8); 32], [u8; COMPRESSED_ROWS.len()]) = {
         let (start, mut row) = (len, 0);
         while row < COMPRESSED_ROWS.len() {
             let Pattern { mask, bits, .. } = CompressedOp::ALL[row].row().pattern;
-            assert!(mask & 0xe003 == 0xe003, "quadrant and funct3 are fixed in every row");
+            assert!(
+                mask & 0xe003 == 0xe003,
+                "quadrant and funct3 are fixed in every row"
+            );
             if bucket(bits) == key {
                 order[len] = row as u8;
                 len += 1;
@@ -261,5 +269,9 @@ compressed_instructions! {
 
 /// A shift of a register in place.
 fn shift(rd: X, shamt: i32) -> Sh6 {
-    Sh6 { rd, rs1: rd, shamt: shamt as u8 }
+    Sh6 {
+        rd,
+        rs1: rd,
+        shamt: shamt as u8,
+    }
 }

@@ -34,7 +34,10 @@ pub fn decode(parcels: u32) -> Option<Decoded> {
         .iter()
         .map(|&row| &ROWS[row as usize])
         .find(|row| parcels & row.mask == row.bits)?;
-    Some(Decoded { insn: (row.decode)(parcels)?, len: 4 })
+    Some(Decoded {
+        insn: (row.decode)(parcels)?,
+        len: 4,
+    })
 }
 
 /// The major opcode (bits 6:2) of floating-point computations.
@@ -46,7 +49,11 @@ const KEYS: usize = 32 * 8 + 128;
 /// Which bucket a 32-bit instruction is in.
 const fn bucket(word: u32) -> usize {
     let major = word >> 2 & 31;
-    (if major == OP_FP { 256 + (word >> 25) } else { major << 3 | word >> 12 & 7 }) as usize
+    (if major == OP_FP {
+        256 + (word >> 25)
+    } else {
+        major << 3 | word >> 12 & 7
+    }) as usize
 }
 
 /// The bits that `bucket` looks at.

@@ -6,8 +6,10 @@
 pub mod compressed;
 pub mod decode;
 pub mod operands;
+pub mod registers;
 pub mod table;
 
 pub use decode::Decoded;
 pub use operands::*;
+pub use registers::{F, RegisterSet, X};
 pub use table::{Insn, Op};

@@ -4,78 +4,7 @@
 //! with a decoder and an encoder; `FIELDS` is the set of bits it owns, and the instruction table
 //! is checked against it when the crate is built.
 
-use std::fmt;
-
-/// An integer register, `x0` to `x31`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(transparent)]
-pub struct X(u8);
-
-/// A floating-point register, `f0` to `f31`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(transparent)]
-pub struct F(u8);
-
-macro_rules! register {
-    ($name:ident, $prefix:literal, $abi:expr) => {
-        impl $name {
-            /// Register number `n`; only its low five bits count, so every value is valid.
-            pub const fn new(n: u8) -> Self {
-                Self(n & 31)
-            }
-            /// The register's number, 0 to 31, as an index.
-            #[inline(always)]
-            pub const fn index(self) -> usize {
-                (self.0 & 31) as usize
-            }
-            /// The register's number, 0 to 31.
-            pub const fn number(self) -> u8 {
-                self.0
-            }
-            /// The register's name in the calling convention.
-            pub const fn abi_name(self) -> &'static str {
-                const NAMES: [&str; 32] = $abi;
-                NAMES[self.index()]
-            }
-        }
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "{}"), self.0)
-            }
-        }
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.abi_name())
-            }
-        }
-    };
-}
-
-register!(X, "x", [
-    "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4",
-    "a5", "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4",
-    "t5", "t6",
-]);
-register!(F, "f", [
-    "ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6", "ft7", "fs0", "fs1", "fa0", "fa1", "fa2",
-    "fa3", "fa4", "fa5", "fa6", "fa7", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9",
-    "fs10", "fs11", "ft8", "ft9", "ft10", "ft11",
-]);
-
-impl X {
-    /// The hard-wired zero.
-    pub const ZERO: X = X(0);
-    /// Return address.
-    pub const RA: X = X(1);
-    /// Stack pointer.
-    pub const SP: X = X(2);
-    /// Thread pointer.
-    pub const TP: X = X(4);
-    /// First argument and return value; `A0 + n` is argument n.
-    pub const A0: X = X(10);
-    /// System call number.
-    pub const A7: X = X(17);
-}
+use crate::registers::{F, RegisterSet, X};
 
 /// A rounding-mode field: 0 to 4, or 7 for the mode in `frm`. Unprivileged, "Floating-Point
 /// Control and Status Register". 5 and 6 are reserved and do not decode.
@@ -119,6 +48,18 @@ pub trait Operands: Copy + Sized {
     fn decode(word: u32) -> Option<Self>;
     /// The operands as bits of a word; all other bits are 0.
     fn encode(self) -> u32;
+    /// The register that an `rd` field names.
+    fn defs(self) -> RegisterSet;
+    /// The registers that the other fields name.
+    fn uses(self) -> RegisterSet;
+    /// The rounding mode, in the formats that have one.
+    fn rm(self) -> Option<Rm> {
+        None
+    }
+    /// A jump's or branch's distance, in the formats of those.
+    fn displacement(self) -> Option<i64> {
+        None
+    }
 }
 
 const RD: u32 = 0x1f << 7;
@@ -140,21 +81,35 @@ const fn bits(word: u32, lo: u32, len: u32) -> u32 {
 trait Field<const LO: u32>: Sized {
     fn take(word: u32) -> Option<Self>;
     fn put(self) -> u32;
+    /// The register that the field names, if that is what it does.
+    fn register(self) -> RegisterSet {
+        RegisterSet::EMPTY
+    }
+    /// The rounding mode, if that is what the field holds.
+    fn rm(self) -> Option<Rm> {
+        None
+    }
 }
 impl<const LO: u32> Field<LO> for X {
     fn take(word: u32) -> Option<Self> {
-        Some(X(bits(word, LO, 5) as u8))
+        Some(X::new(bits(word, LO, 5) as u8))
     }
     fn put(self) -> u32 {
-        u32::from(self.0) << LO
+        u32::from(self.number()) << LO
+    }
+    fn register(self) -> RegisterSet {
+        self.into()
     }
 }
 impl<const LO: u32> Field<LO> for F {
     fn take(word: u32) -> Option<Self> {
-        Some(F(bits(word, LO, 5) as u8))
+        Some(F::new(bits(word, LO, 5) as u8))
     }
     fn put(self) -> u32 {
-        u32::from(self.0) << LO
+        u32::from(self.number()) << LO
+    }
+    fn register(self) -> RegisterSet {
+        self.into()
     }
 }
 impl<const LO: u32> Field<LO> for Rm {
@@ -164,6 +119,9 @@ impl<const LO: u32> Field<LO> for Rm {
     fn put(self) -> u32 {
         (self as u32) << LO
     }
+    fn rm(self) -> Option<Rm> {
+        Some(self)
+    }
 }
 impl<const LO: u32> Field<LO> for bool {
     fn take(word: u32) -> Option<Self> {
@@ -172,6 +130,27 @@ impl<const LO: u32> Field<LO> for bool {
     fn put(self) -> u32 {
         u32::from(self) << LO
     }
+}
+
+/// The methods of [`Operands`] that go through all fields of a format.
+macro_rules! fields {
+    ($($field:ident : $ty:ty = $lo:literal),*) => {
+        fn defs(self) -> RegisterSet {
+            RegisterSet::EMPTY
+                $(.union(fields!(@def $field <$ty as Field<$lo>>::register(self.$field))))*
+        }
+        fn uses(self) -> RegisterSet {
+            RegisterSet::EMPTY
+                $(.union(fields!(@use $field <$ty as Field<$lo>>::register(self.$field))))*
+        }
+        fn rm(self) -> Option<Rm> {
+            None $(.or(<$ty as Field<$lo>>::rm(self.$field)))*
+        }
+    };
+    (@def rd $register:expr) => { $register };
+    (@def $other:ident $register:expr) => { RegisterSet::EMPTY };
+    (@use rd $register:expr) => { RegisterSet::EMPTY };
+    (@use $other:ident $register:expr) => { $register };
 }
 
 /// Declares formats whose fields are contiguous: name, doc, fields with type and lowest bit.
@@ -190,6 +169,7 @@ macro_rules! formats {
             fn encode(self) -> u32 {
                 0 $(| <$ty as Field<$lo>>::put(self.$field))*
             }
+            fields! { $($field: $ty = $lo),* }
         }
     )*};
 }
@@ -226,7 +206,8 @@ formats! {
 /// Declares a format with an immediate whose bits are packed by `take` and `put`.
 macro_rules! immediates {
     ($($(#[$doc:meta])* $name:ident = $mask:expr; { $($field:ident : $ty:ty = $lo:literal),* };
-       $imm:ident : $immty:ty, |$word:ident| $take:expr, |$value:ident| $put:expr;)*) => {$(
+       $imm:ident : $immty:ty, |$word:ident| $take:expr, |$value:ident| $put:expr
+       $(, $displacement:ident)?;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         #[expect(missing_docs, reason = "fields carry the manual's names")]
@@ -241,6 +222,10 @@ macro_rules! immediates {
                 let $value = self.$imm;
                 ($put) $(| <$ty as Field<$lo>>::put(self.$field))*
             }
+            fields! { $($field: $ty = $lo),* }
+            $(fn $displacement(self) -> Option<i64> {
+                Some(self.$imm.into())
+            })?
         }
     )*};
 }
@@ -285,13 +270,13 @@ immediates! {
         imm: i32, |w| s_take(w), |v| s_put(v);
     /// Conditional branches; imm is even, -4096 to 4094, relative to the branch.
     B = RS1 | RS2 | IMM_S; { rs1: X = 15, rs2: X = 20 };
-        imm: i32, |w| b_take(w), |v| b_put(v);
+        imm: i32, |w| b_take(w), |v| b_put(v), displacement;
     /// lui and auipc; imm is the value added, its low 12 bits 0.
     U = RD | IMM20; { rd: X = 7 };
         imm: i32, |w| (w & IMM20) as i32, |v| v as u32 & IMM20;
     /// jal; imm is even, -2^20 to 2^20 - 2, relative to the jump.
     J = RD | IMM20; { rd: X = 7 };
-        imm: i32, |w| j_take(w), |v| j_put(v);
+        imm: i32, |w| j_take(w), |v| j_put(v), displacement;
     /// Shifts and single-bit operations by a constant 0 to 63.
     Sh6 = RD | RS1 | 0x3f << 20; { rd: X = 7, rs1: X = 15 };
         shamt: u8, |w| bits(w, 20, 6) as u8, |v| u32::from(v & 63) << 20;
@@ -301,9 +286,6 @@ immediates! {
     /// Control and status registers, register operand.
     Csr = RD | RS1 | IMM12; { rd: X = 7, rs1: X = 15 };
         csr: u16, |w| (w >> 20) as u16, |v| u32::from(v) << 20;
-    /// fence; `order` is bits 31:20, fm, pred and succ.
-    Fence = RD | RS1 | IMM12; { rd: X = 7, rs1: X = 15 };
-        order: u16, |w| (w >> 20) as u16, |v| u32::from(v) << 20;
 }
 
 /// Control and status registers, 5-bit immediate operand.
@@ -317,11 +299,53 @@ pub struct CsrI {
 impl Operands for CsrI {
     const FIELDS: u32 = RD | RS1 | IMM12;
     fn decode(w: u32) -> Option<Self> {
-        let rd = X(bits(w, 7, 5) as u8);
-        Some(CsrI { rd, uimm: bits(w, 15, 5) as u8, csr: (w >> 20) as u16 })
+        let rd = X::new(bits(w, 7, 5) as u8);
+        Some(CsrI {
+            rd,
+            uimm: bits(w, 15, 5) as u8,
+            csr: (w >> 20) as u16,
+        })
     }
     fn encode(self) -> u32 {
-        u32::from(self.csr) << 20 | u32::from(self.uimm & 31) << 15 | u32::from(self.rd.0) << 7
+        u32::from(self.csr) << 20
+            | u32::from(self.uimm & 31) << 15
+            | u32::from(self.rd.number()) << 7
+    }
+    fn defs(self) -> RegisterSet {
+        self.rd.into()
+    }
+    fn uses(self) -> RegisterSet {
+        RegisterSet::EMPTY
+    }
+}
+
+/// fence and fence.i; `order` is bits 31:20: fm, pred and succ. rd and rs1 are reserved and
+/// ignored, so they are numbers, not registers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[expect(missing_docs, reason = "fields carry the manual's names")]
+pub struct Fence {
+    pub rd: u8,
+    pub rs1: u8,
+    pub order: u16,
+}
+impl Operands for Fence {
+    const FIELDS: u32 = RD | RS1 | IMM12;
+    fn decode(w: u32) -> Option<Self> {
+        let (rd, rs1) = (bits(w, 7, 5) as u8, bits(w, 15, 5) as u8);
+        Some(Fence {
+            rd,
+            rs1,
+            order: (w >> 20) as u16,
+        })
+    }
+    fn encode(self) -> u32 {
+        u32::from(self.order) << 20 | u32::from(self.rs1 & 31) << 15 | u32::from(self.rd & 31) << 7
+    }
+    fn defs(self) -> RegisterSet {
+        RegisterSet::EMPTY
+    }
+    fn uses(self) -> RegisterSet {
+        RegisterSet::EMPTY
     }
 }
 
@@ -335,5 +359,11 @@ impl Operands for None0 {
     }
     fn encode(self) -> u32 {
         0
+    }
+    fn defs(self) -> RegisterSet {
+        RegisterSet::EMPTY
+    }
+    fn uses(self) -> RegisterSet {
+        RegisterSet::EMPTY
     }
 }

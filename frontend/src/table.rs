@@ -6,6 +6,7 @@
 //! rows that overlap fail the build.
 
 use crate::operands::*;
+use crate::registers::RegisterSet;
 
 /// One line of the table.
 #[derive(Clone, Copy)]
@@ -74,6 +75,33 @@ macro_rules! instructions {
                 match self {
                     $(Insn::$name(operands) => Op::$name.row().bits | operands.encode(),)*
                 }
+            }
+
+            /// The registers that it writes, without `x0`; fflags and memory are not registers.
+            pub fn defs(self) -> RegisterSet {
+                match self {
+                    $(Insn::$name(operands) => operands.defs(),)*
+                }
+            }
+
+            /// The registers that it reads, without `x0`.
+            pub fn uses(self) -> RegisterSet {
+                match self {
+                    $(Insn::$name(operands) => operands.uses(),)*
+                }
+            }
+
+            /// Its rounding mode, if it has the field.
+            pub fn rm(self) -> Option<Rm> {
+                match self { $(Insn::$name(operands) => operands.rm(),)* }
+            }
+
+            /// Where a branch or jal at `pc` goes (a branch, if taken); `None` for all others.
+            pub fn direct_target(self, pc: u64) -> Option<u64> {
+                let displacement = match self {
+                    $(Insn::$name(operands) => operands.displacement(),)*
+                }?;
+                Some(pc.wrapping_add_signed(displacement))
             }
         }
 
@@ -180,7 +208,7 @@ instructions! {
     "000000000000 00000 000 00000 1110011" "ecall" Ecall(None0),
     "000000000001 00000 000 00000 1110011" "ebreak" Ebreak(None0),
     // Zifencei: fence.i ignores its operand fields.
-    "............ ..... 001 ..... 0001111" "fence.i" FenceI(I),
+    "............ ..... 001 ..... 0001111" "fence.i" FenceI(Fence),
     // Zicsr.
     "............ ..... 001 ..... 1110011" "csrrw" Csrrw(Csr),
     "............ ..... 010 ..... 1110011" "csrrs" Csrrs(Csr),

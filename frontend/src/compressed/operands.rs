@@ -1,7 +1,7 @@
 //! Operand formats of compressed instructions: where a 16-bit parcel keeps its registers and the
 //! scattered bits of its immediate.
 
-use crate::operands::{F, X};
+use crate::registers::{F, X};
 
 /// What a compressed operand format can do. Reserved values are the table's business (its `n`),
 /// so every parcel decodes.
@@ -51,7 +51,10 @@ const fn bit_list(text: &str) -> ([u8; 16], usize) {
                 number = 0;
             }
             digit => {
-                assert!(digit.is_ascii_digit(), "a layout holds digits, colons and bars");
+                assert!(
+                    digit.is_ascii_digit(),
+                    "a layout holds digits, colons and bars"
+                );
                 number = number * 10 + digit - b'0';
             }
         }
@@ -64,7 +67,10 @@ impl Layout {
     /// The parcel's bits `place` hold the immediate's bits `value`, both in the manual's notation.
     const fn unsigned(place: &str, value: &str) -> Self {
         let ((place, places), (value, values)) = (bit_list(place), bit_list(value));
-        assert!(places == values, "a layout places each bit of the immediate");
+        assert!(
+            places == values,
+            "a layout places each bit of the immediate"
+        );
         let (mut bit, mut i) = ([0; 16], 0);
         while i < places {
             bit[place[i] as usize] = value[i] + 1;
