@@ -1,1 +1,20 @@
-//! jit
+//! The compiler: region → Cranelift IR → host code.
+//!
+//! [`Jit`] holds the compiled code of one address space and is shared by all harts; each thread
+//! that runs guest code owns a [`JitHart`]. Compiled code keeps no state of its own: whenever it
+//! returns, the [`HartState`](hart::HartState) is exact, so that an interpreter can go on from
+//! there.
+
+mod context;
+mod error;
+mod exit;
+mod jit;
+mod jit_hart;
+mod options;
+
+pub use context::Poll;
+pub use error::Error;
+pub use exit::Exit;
+pub use jit::{Jit, Request};
+pub use jit_hart::JitHart;
+pub use options::{Options, Stats};

@@ -1,0 +1,169 @@
+//! What compiled code reaches through the pinned register: the hart's state and the few words
+//! around it. Every field offset that compiled code uses is taken here and nowhere else.
+
+use hart::HartState;
+use std::cell::UnsafeCell;
+use std::mem::offset_of;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Slots of the jump cache.
+pub const JUMP_CACHE_SLOTS: usize = 4096;
+
+/// One slot of the jump cache: where code for a guest address begins.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct JumpSlot {
+    /// The guest address; an odd one matches nothing, since bit 0 of a jump target is 0.
+    pub pc: u64,
+    /// The region's host code.
+    pub function: u64,
+    /// Which of the region's entries.
+    pub entry: u64,
+    /// Makes the size a power of two.
+    unused: u64,
+}
+
+impl JumpSlot {
+    /// Matches no address.
+    pub const EMPTY: JumpSlot = JumpSlot { pc: 1, function: 0, entry: 0, unused: 0 };
+
+    /// A slot that leads to `function`.
+    pub const fn new(pc: u64, function: u64, entry: u64) -> Self {
+        JumpSlot { pc, function, entry, unused: 0 }
+    }
+}
+
+/// Which slot an address belongs to. Compiled code computes the same.
+pub const fn jump_slot(pc: u64) -> usize {
+    (pc >> 1) as usize & (JUMP_CACHE_SLOTS - 1)
+}
+
+/// Operands and results of a helper called from a cold path: such calls pass nothing in registers,
+/// so that the hot path needs no spills around them.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Scratch {
+    /// Operands as 64-bit patterns.
+    pub operands: [u64; 3],
+    /// The result.
+    pub result: u64,
+    /// Which operation, see `helpers`.
+    pub operation: u64,
+}
+
+/// All that compiled code of one hart works on.
+#[repr(C)]
+pub struct Context {
+    /// The guest-visible state.
+    pub state: HartState,
+    /// Not 0: compiled code returns at the next loop header or region entry.
+    pub poll: AtomicU32,
+    /// What the fault handler found: see `exit_code`.
+    pub fault_code: u32,
+    /// Counting: instructions that may still retire, as of the last region boundary or access.
+    pub left: u64,
+    /// Host address of guest address 0.
+    pub window: u64,
+    /// Host stack pointer to return to when compiled code is left in the middle.
+    pub host_stack: u64,
+    /// The slot whose code is missing, or 0.
+    pub missing: u64,
+    /// A trap's `Cause`.
+    pub cause: u64,
+    /// A trap's value.
+    pub tval: u64,
+    /// A helper's operands.
+    pub scratch: Scratch,
+    /// Targets of indirect jumps.
+    pub jump_cache: [JumpSlot; JUMP_CACHE_SLOTS],
+}
+
+/// Offsets of the fields from the pinned register.
+pub mod offset {
+    use super::*;
+
+    /// `x[n]`.
+    pub const fn x(n: usize) -> i32 {
+        (offset_of!(Context, state) + offset_of!(HartState, x) + 8 * n) as i32
+    }
+    /// `f[n]`.
+    pub const fn f(n: usize) -> i32 {
+        (offset_of!(Context, state) + offset_of!(HartState, f) + 8 * n) as i32
+    }
+    pub const PC: i32 = (offset_of!(Context, state) + offset_of!(HartState, pc)) as i32;
+    pub const FFLAGS: i32 = (offset_of!(Context, state) + offset_of!(HartState, fflags)) as i32;
+    pub const FRM: i32 = (offset_of!(Context, state) + offset_of!(HartState, frm)) as i32;
+    const RESERVATION: usize = offset_of!(Context, state) + offset_of!(HartState, reservation);
+    pub const RESERVED_ADDRESS: i32 =
+        (RESERVATION + offset_of!(hart::Reservation, address)) as i32;
+    pub const RESERVED_VALUE: i32 = (RESERVATION + offset_of!(hart::Reservation, value)) as i32;
+    pub const RESERVED_WIDTH: i32 = (RESERVATION + offset_of!(hart::Reservation, width)) as i32;
+    pub const POLL: i32 = offset_of!(Context, poll) as i32;
+    pub const LEFT: i32 = offset_of!(Context, left) as i32;
+    pub const WINDOW: i32 = offset_of!(Context, window) as i32;
+    pub const HOST_STACK: i32 = offset_of!(Context, host_stack) as i32;
+    pub const MISSING: i32 = offset_of!(Context, missing) as i32;
+    pub const CAUSE: i32 = offset_of!(Context, cause) as i32;
+    pub const TVAL: i32 = offset_of!(Context, tval) as i32;
+    pub const SCRATCH: i32 = offset_of!(Context, scratch) as i32;
+    pub const OPERATION: i32 = SCRATCH + offset_of!(Scratch, operation) as i32;
+    pub const RESULT: i32 = SCRATCH + offset_of!(Scratch, result) as i32;
+    pub const JUMP_CACHE: i32 = offset_of!(Context, jump_cache) as i32;
+}
+
+/// A context at a fixed address, shared with those who may set its poll flag.
+#[repr(transparent)]
+pub struct SharedContext(UnsafeCell<Context>);
+
+// SAFETY: only the owning `JitHart` touches the fields other than `poll`, which is atomic.
+unsafe impl Sync for SharedContext {}
+// SAFETY: a context is plain data.
+unsafe impl Send for SharedContext {}
+
+impl SharedContext {
+    /// A context of a hart that has not run yet.
+    pub fn new(window: u64) -> Arc<Self> {
+        let mut context = Box::<Context>::new_uninit();
+        // SAFETY: zero is a valid value of every field; the jump cache is then filled with slots
+        // that match nothing. Built in place because it is too large for some stacks.
+        let context = unsafe {
+            context.as_mut_ptr().write_bytes(0, 1);
+            (*context.as_mut_ptr()).jump_cache.fill(JumpSlot::EMPTY);
+            (*context.as_mut_ptr()).window = window;
+            context.assume_init()
+        };
+        // SAFETY: both types have the same layout, since `UnsafeCell` is transparent and
+        // `SharedContext` has no other field.
+        let shared: Box<SharedContext> =
+            unsafe { Box::from_raw(Box::into_raw(context).cast::<SharedContext>()) };
+        Arc::from(shared)
+    }
+
+    /// The context; dereferencing is up to the owner.
+    pub fn pointer(&self) -> *mut Context {
+        self.0.get()
+    }
+
+    /// The poll flag.
+    pub fn poll(&self) -> &AtomicU32 {
+        // SAFETY: the flag is atomic and lives as long as `self`.
+        unsafe { &(*self.0.get()).poll }
+    }
+}
+
+/// Sets a hart's poll flag from another thread.
+#[derive(Clone)]
+pub struct Poll(pub(crate) Arc<SharedContext>);
+
+impl Poll {
+    /// Makes compiled code (and whoever watches the flag) return soon.
+    pub fn set(&self) {
+        self.0.poll().store(1, Ordering::Release);
+    }
+
+    /// The flag itself.
+    pub fn flag(&self) -> &AtomicU32 {
+        self.0.poll()
+    }
+}

@@ -1,0 +1,59 @@
+//! What an engine can choose, and what it can ask afterwards.
+
+use frontend::Op;
+
+/// How regions are found and compiled.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Count retired instructions exactly and obey limits. Without it `instret` does not move and
+    /// only the poll flag ends a run.
+    pub counting: bool,
+    /// Compile on a thread of its own; otherwise `request` returns when the code is there.
+    pub background: bool,
+    /// Cranelift's optimiser; without it code is compiled in about two thirds of the time.
+    pub optimize: bool,
+    /// Run Cranelift's verifier on each function.
+    pub verify: bool,
+    /// Keep what [`Jit::explain`](crate::Jit::explain) shows.
+    pub listings: bool,
+    /// Translate this instruction wrongly, so that tests can see that it is found.
+    pub sabotage: Option<Op>,
+    /// Most guest instructions in a region.
+    pub region_size: usize,
+    /// Bytes of address space for compiled code; when they are used up, all code is dropped.
+    pub code_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            counting: false,
+            background: true,
+            optimize: true,
+            verify: cfg!(debug_assertions),
+            listings: false,
+            sabotage: None,
+            region_size: 2000,
+            code_bytes: 256 << 20,
+        }
+    }
+}
+
+/// What the compiler has done so far.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Regions compiled, again after a change or with another entry included.
+    pub regions: u64,
+    /// Guest instructions in them.
+    pub guest_instructions: u64,
+    /// Bytes of host code.
+    pub host_bytes: u64,
+    /// Nanoseconds spent on compiling.
+    pub compile_ns: u64,
+    /// Regions dropped because their code changed or a larger region took their place.
+    pub dropped: u64,
+    /// Times that all code was dropped because the space for it was used up.
+    pub evictions: u64,
+    /// Times that compiled code returned to look for code that was missing.
+    pub missing: u64,
+}
