@@ -26,11 +26,21 @@ pub struct JumpSlot {
 
 impl JumpSlot {
     /// Matches no address.
-    pub const EMPTY: JumpSlot = JumpSlot { pc: 1, function: 0, entry: 0, unused: 0 };
+    pub const EMPTY: JumpSlot = JumpSlot {
+        pc: 1,
+        function: 0,
+        entry: 0,
+        unused: 0,
+    };
 
     /// A slot that leads to `function`.
     pub const fn new(pc: u64, function: u64, entry: u64) -> Self {
-        JumpSlot { pc, function, entry, unused: 0 }
+        JumpSlot {
+            pc,
+            function,
+            entry,
+            unused: 0,
+        }
     }
 }
 
@@ -95,8 +105,7 @@ pub mod offset {
     pub const FFLAGS: i32 = (offset_of!(Context, state) + offset_of!(HartState, fflags)) as i32;
     pub const FRM: i32 = (offset_of!(Context, state) + offset_of!(HartState, frm)) as i32;
     const RESERVATION: usize = offset_of!(Context, state) + offset_of!(HartState, reservation);
-    pub const RESERVED_ADDRESS: i32 =
-        (RESERVATION + offset_of!(hart::Reservation, address)) as i32;
+    pub const RESERVED_ADDRESS: i32 = (RESERVATION + offset_of!(hart::Reservation, address)) as i32;
     pub const RESERVED_VALUE: i32 = (RESERVATION + offset_of!(hart::Reservation, value)) as i32;
     pub const RESERVED_WIDTH: i32 = (RESERVATION + offset_of!(hart::Reservation, width)) as i32;
     pub const POLL: i32 = offset_of!(Context, poll) as i32;

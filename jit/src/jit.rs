@@ -60,7 +60,10 @@ impl Jit {
 
     /// What has been done so far.
     pub fn stats(&self) -> Stats {
-        *self.stats.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        *self
+            .stats
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Makes this the child's own after a `fork` of the process. Call it in the child, before any
@@ -70,6 +73,8 @@ impl Jit {
 
     /// Stops background work until the guard is dropped (in the parent and in the child).
     pub fn quiesce(&self) -> impl Drop + '_ {
-        self.stats.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.stats
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
