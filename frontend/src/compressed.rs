@@ -172,7 +172,7 @@ macro_rules! compressed_instructions {
         /// Calls `$body!` with every compressed variant's name and operand type.
         #[macro_export]
         macro_rules! for_each_compressed_instruction {
-            ($body:path) => { $body! { $($name $operands),* } };
+            ($body:ident) => { $body! { $($name $operands),* } };
         }
     };
 }

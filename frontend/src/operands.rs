@@ -52,6 +52,9 @@ pub trait Operands: Copy + Sized {
     fn defs(self) -> RegisterSet;
     /// The registers that the other fields name.
     fn uses(self) -> RegisterSet;
+    /// The same operands with other registers: each goes through `x` or `f`, by its kind.
+    #[must_use]
+    fn map_registers(self, x: impl FnMut(X) -> X, f: impl FnMut(F) -> F) -> Self;
     /// The rounding mode, in the formats that have one.
     fn rm(self) -> Option<Rm> {
         None
@@ -85,6 +88,10 @@ trait Field<const LO: u32>: Sized {
     fn register(self) -> RegisterSet {
         RegisterSet::EMPTY
     }
+    /// The field after its register, if it names one, went through `x` or `f`.
+    fn map(self, _x: &mut impl FnMut(X) -> X, _f: &mut impl FnMut(F) -> F) -> Self {
+        self
+    }
     /// The rounding mode, if that is what the field holds.
     fn rm(self) -> Option<Rm> {
         None
@@ -100,6 +107,9 @@ impl<const LO: u32> Field<LO> for X {
     fn register(self) -> RegisterSet {
         self.into()
     }
+    fn map(self, x: &mut impl FnMut(X) -> X, _f: &mut impl FnMut(F) -> F) -> Self {
+        x(self)
+    }
 }
 impl<const LO: u32> Field<LO> for F {
     fn take(word: u32) -> Option<Self> {
@@ -110,6 +120,9 @@ impl<const LO: u32> Field<LO> for F {
     }
     fn register(self) -> RegisterSet {
         self.into()
+    }
+    fn map(self, _x: &mut impl FnMut(X) -> X, f: &mut impl FnMut(F) -> F) -> Self {
+        f(self)
     }
 }
 impl<const LO: u32> Field<LO> for Rm {
@@ -142,6 +155,17 @@ macro_rules! fields {
         fn uses(self) -> RegisterSet {
             RegisterSet::EMPTY
                 $(.union(fields!(@use $field <$ty as Field<$lo>>::register(self.$field))))*
+        }
+        #[allow(clippy::needless_update, reason = "not every format has more fields")]
+        fn map_registers(
+            self,
+            mut x: impl FnMut(X) -> X,
+            mut f: impl FnMut(F) -> F,
+        ) -> Self {
+            Self {
+                $($field: <$ty as Field<$lo>>::map(self.$field, &mut x, &mut f),)*
+                ..self
+            }
         }
         fn rm(self) -> Option<Rm> {
             None $(.or(<$ty as Field<$lo>>::rm(self.$field)))*
@@ -317,6 +341,12 @@ impl Operands for CsrI {
     fn uses(self) -> RegisterSet {
         RegisterSet::EMPTY
     }
+    fn map_registers(self, mut x: impl FnMut(X) -> X, _: impl FnMut(F) -> F) -> Self {
+        CsrI {
+            rd: x(self.rd),
+            ..self
+        }
+    }
 }
 
 /// fence and fence.i; `order` is bits 31:20: fm, pred and succ. rd and rs1 are reserved and
@@ -347,6 +377,9 @@ impl Operands for Fence {
     fn uses(self) -> RegisterSet {
         RegisterSet::EMPTY
     }
+    fn map_registers(self, _: impl FnMut(X) -> X, _: impl FnMut(F) -> F) -> Self {
+        self
+    }
 }
 
 /// No operands.
@@ -365,5 +398,8 @@ impl Operands for None0 {
     }
     fn uses(self) -> RegisterSet {
         RegisterSet::EMPTY
+    }
+    fn map_registers(self, _: impl FnMut(X) -> X, _: impl FnMut(F) -> F) -> Self {
+        self
     }
 }

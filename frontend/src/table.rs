@@ -6,7 +6,7 @@
 //! rows that overlap fail the build.
 
 use crate::operands::*;
-use crate::registers::RegisterSet;
+use crate::registers::{F, RegisterSet, X};
 
 /// One line of the table.
 #[derive(Clone, Copy)]
@@ -91,6 +91,16 @@ macro_rules! instructions {
                 }
             }
 
+            /// The same instruction with other registers: each goes through `x` or `f`.
+            #[must_use]
+            pub fn map_registers(
+                self,
+                x: impl FnMut(X) -> X,
+                f: impl FnMut(F) -> F,
+            ) -> Insn {
+                match self { $(Insn::$name(o) => Insn::$name(o.map_registers(x, f)),)* }
+            }
+
             /// Its rounding mode, if it has the field.
             pub fn rm(self) -> Option<Rm> {
                 match self { $(Insn::$name(operands) => operands.rm(),)* }
@@ -148,7 +158,7 @@ macro_rules! instructions {
         /// make one handler a row without listing the rows again.
         #[macro_export]
         macro_rules! for_each_instruction {
-            ($body:path) => { $body! { $($name $operands),* } };
+            ($body:ident) => { $body! { $($name $operands),* } };
         }
     };
 }
