@@ -4,6 +4,7 @@
 
 mod command;
 mod guests;
+mod root;
 
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ struct Chore {
 
 const CHORES: &[Chore] = &[
     Chore { name: "guests", about: "build guests/bin from our own sources", run: guests::run },
+    Chore { name: "root", about: "make the Debian roots that real-program tests use", run: root::run },
 ];
 
 fn main() -> ExitCode {
