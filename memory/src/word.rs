@@ -1,7 +1,9 @@
 //! The widths in which guest memory is accessed.
 
+use crate::host::guarded;
+
 /// An unsigned integer that is loaded or stored at once: `u8`, `u16`, `u32` or `u64`.
-pub trait Word: Copy + PartialEq + std::fmt::Debug + private::Sealed {
+pub trait Word: Copy + PartialEq + std::fmt::Debug + private::Guarded {
     /// Zero-extends.
     fn into_u64(self) -> u64;
     /// Truncates.
@@ -9,15 +11,46 @@ pub trait Word: Copy + PartialEq + std::fmt::Debug + private::Sealed {
 }
 
 /// A [`Word`] that atomics work on: `u32` or `u64`.
-pub trait AtomicWord: Word {}
+pub trait AtomicWord: Word + private::GuardedAtomic {}
 
-mod private {
-    pub trait Sealed {}
+pub(crate) mod private {
+    /// Accesses that report a host fault instead of dying of it, if the fault handler is installed
+    /// and the address lies in a registered space.
+    pub trait Guarded: Sized {
+        /// # Safety
+        /// The bytes must lie within a registered space's window and guards.
+        unsafe fn load(host: *const u8) -> Option<Self>;
+        /// Whether it succeeded.
+        ///
+        /// # Safety
+        /// As for `load`.
+        unsafe fn store(host: *mut u8, value: Self) -> bool;
+    }
+
+    /// The same for compare-and-exchange.
+    pub trait GuardedAtomic: Sized {
+        /// The old value.
+        ///
+        /// # Safety
+        /// As for [`Guarded::load`]; `host` must be aligned.
+        unsafe fn compare_exchange(host: *mut u8, expected: Self, new: Self) -> Option<Self>;
+    }
 }
 
 macro_rules! word {
-    ($($ty:ty),*) => {$(
-        impl private::Sealed for $ty {}
+    ($($ty:ty, $load:ident, $store:ident);*) => {$(
+        impl private::Guarded for $ty {
+            #[inline(always)]
+            unsafe fn load(host: *const u8) -> Option<Self> {
+                // SAFETY: the caller's promise is the one asked for.
+                unsafe { guarded::$load(host) }
+            }
+            #[inline(always)]
+            unsafe fn store(host: *mut u8, value: Self) -> bool {
+                // SAFETY: the caller's promise is the one asked for.
+                unsafe { guarded::$store(host, value) }
+            }
+        }
         impl Word for $ty {
             #[inline(always)]
             fn into_u64(self) -> u64 {
@@ -30,6 +63,18 @@ macro_rules! word {
         }
     )*};
 }
-word!(u8, u16, u32, u64);
-impl AtomicWord for u32 {}
-impl AtomicWord for u64 {}
+word!(u8, load_u8, store_u8; u16, load_u16, store_u16; u32, load_u32, store_u32; u64, load_u64, store_u64);
+
+macro_rules! atomic {
+    ($($ty:ty, $exchange:ident);*) => {$(
+        impl private::GuardedAtomic for $ty {
+            #[inline(always)]
+            unsafe fn compare_exchange(host: *mut u8, expected: Self, new: Self) -> Option<Self> {
+                // SAFETY: the caller's promise is the one asked for.
+                unsafe { guarded::$exchange(host, expected, new) }
+            }
+        }
+        impl AtomicWord for $ty {}
+    )*};
+}
+atomic!(u32, exchange_u32; u64, exchange_u64);
