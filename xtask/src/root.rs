@@ -6,6 +6,7 @@
 
 use crate::command::{find, output, program, run as execute, target};
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 const SUITE: &str = "trixie";
@@ -16,6 +17,7 @@ const PACKAGES: &[&str] = &[
     "busybox",
     "dash",
     "coreutils",
+    "diffutils",
     "findutils",
     "grep",
     "sed",
@@ -32,10 +34,11 @@ const PACKAGES: &[&str] = &[
     "openssl",
     "git",
     "gcc",
+    "libc-bin",
     "libc6-dev",
 ];
 /// Raised when what a root holds changes, so that old ones are made anew.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// `cargo xtask root`: both roots under the target folder; nothing to do if they are there.
 pub fn run(arguments: &[String]) -> Result<(), String> {
@@ -167,7 +170,10 @@ fn lay_out(root: &Path) -> std::io::Result<()> {
 fn finish(root: &Path) -> std::io::Result<()> {
     fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
     fs::write(root.join("etc/group"), "root:x:0:\n")?;
-    fs::write(root.join("dev/null"), "")?;
+    device(root, "null", "3", &[])?;
+    let mut noise = [0; 4096];
+    fs::File::open("/dev/urandom")?.read_exact(&mut noise)?;
+    device(root, "urandom", "9", &noise)?;
     if !root.join("usr/bin/awk").exists() {
         std::os::unix::fs::symlink("gawk", root.join("usr/bin/awk"))?;
     }
@@ -177,6 +183,13 @@ fn finish(root: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A memory device for the twin, which has no other /dev; who may not make one gets a file.
+fn device(root: &Path, name: &str, minor: &str, stand_in: &[u8]) -> std::io::Result<()> {
+    let path = root.join("dev").join(name);
+    let made = program("mknod").args(["-m", "666"]).arg(&path).args(["c", "1", minor]).output();
+    if made.is_ok_and(|out| out.status.success()) { Ok(()) } else { fs::write(path, stand_in) }
 }
 
 /// A folder's entries, in order.
