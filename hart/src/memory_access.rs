@@ -10,11 +10,19 @@ pub trait Memory {
     fn load<T: Word>(&self, va: u64) -> Result<T, Trap>;
     /// Writes a little-endian word.
     fn store<T: Word>(&self, va: u64, value: T) -> Result<(), Trap>;
+    /// A quick attempt at a load; `None` does not mean that it would trap.
+    fn try_load<T: Word>(&self, va: u64) -> Option<T>;
+    /// A quick attempt at a store: whether it was made. If not, it need not trap.
+    fn try_store<T: Word>(&self, va: u64, value: T) -> bool;
     /// Atomically replaces `expected` by `new`; the old value either way. Sequentially consistent.
     /// Traps as a store.
     fn compare_exchange<T: AtomicWord>(&self, va: u64, expected: T, new: T) -> Result<T, Trap>;
     /// Reads a 16-bit instruction parcel; needs execute permission.
     fn fetch(&self, va: u64) -> Result<u16, Trap>;
+    /// Announces that the caller is about to read code from a page (number, `va >> PAGE_BITS`) and
+    /// keep what it decoded. What is written to the page from now on must be found by whoever
+    /// drops stale code at the next fence.i.
+    fn watch_code(&self, page: u64);
 }
 
 impl Memory for UserSpace {
@@ -26,11 +34,22 @@ impl Memory for UserSpace {
     fn store<T: Word>(&self, va: u64, value: T) -> Result<(), Trap> {
         UserSpace::store(self, va, value).map_err(trap)
     }
+    #[inline(always)]
+    fn try_load<T: Word>(&self, va: u64) -> Option<T> {
+        UserSpace::try_load(self, va)
+    }
+    #[inline(always)]
+    fn try_store<T: Word>(&self, va: u64, value: T) -> bool {
+        UserSpace::try_store(self, va, value)
+    }
     fn compare_exchange<T: AtomicWord>(&self, va: u64, expected: T, new: T) -> Result<T, Trap> {
         UserSpace::compare_exchange(self, va, expected, new).map_err(trap)
     }
     fn fetch(&self, va: u64) -> Result<u16, Trap> {
         UserSpace::fetch(self, va).map_err(trap)
+    }
+    fn watch_code(&self, page: u64) {
+        UserSpace::watch_code(self, &[page]);
     }
 }
 

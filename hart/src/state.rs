@@ -39,16 +39,27 @@ pub struct Reservation {
 }
 
 impl HartState {
-    /// Writes `x[rd]`; a write to `x0` does nothing.
-    #[inline(always)]
-    pub fn set(&mut self, rd: frontend::X, value: u64) {
-        self.x[rd.index()] = value;
-        self.x[0] = 0;
-    }
     /// The value of `x[rs]`.
     #[inline(always)]
     pub fn x(&self, rs: frontend::X) -> u64 {
         self.x[rs.index()]
+    }
+    /// Writes `x[rd]`; a write to `x0` does nothing.
+    #[inline(always)]
+    pub fn set(&mut self, rd: frontend::X, value: u64) {
+        if rd.index() != 0 {
+            self.x[rd.index()] = value;
+        }
+    }
+    /// The 64 bits of `f[rs]`.
+    #[inline(always)]
+    pub fn f(&self, rs: frontend::F) -> u64 {
+        self.f[rs.index()]
+    }
+    /// Writes the 64 bits of `f[rd]`; a single must be NaN-boxed.
+    #[inline(always)]
+    pub fn set_f(&mut self, rd: frontend::F, bits: u64) {
+        self.f[rd.index()] = bits;
     }
 }
 

@@ -15,26 +15,38 @@ impl UserSpace {
     /// Reads a little-endian word of any alignment.
     #[inline(always)]
     pub fn load<T: Word>(&self, va: u64) -> Result<T, Fault> {
-        if va < LIMIT {
-            // SAFETY: below LIMIT, and a word reaches at most 7 bytes into the guard.
-            if let Some(value) = unsafe { T::load(self.base().wrapping_add(va as usize)) } {
-                return Ok(value);
-            }
+        match self.try_load(va) {
+            Some(value) => Ok(value),
+            None => self.load_again(va),
         }
-        self.load_again(va)
     }
 
     /// Writes a little-endian word of any alignment. If part of it can't be written, nothing is
     /// on x86-64; on aarch64 the part below a page boundary may be.
     #[inline(always)]
     pub fn store<T: Word>(&self, va: u64, value: T) -> Result<(), Fault> {
-        if va < LIMIT {
-            // SAFETY: below LIMIT, and a word reaches at most 7 bytes into the guard.
-            if unsafe { T::store(self.base().wrapping_add(va as usize), value) } {
-                return Ok(());
-            }
+        if self.try_store(va, value) {
+            Ok(())
+        } else {
+            self.store_again(va, value)
         }
-        self.store_again(va, value)
+    }
+
+    /// [`UserSpace::load`]'s first attempt, for callers that can come back with the whole of it.
+    #[inline(always)]
+    pub fn try_load<T: Word>(&self, va: u64) -> Option<T> {
+        if va >= LIMIT {
+            return None;
+        }
+        // SAFETY: below LIMIT, and a word reaches at most 7 bytes into the guard.
+        unsafe { T::load(self.base().wrapping_add(va as usize)) }
+    }
+
+    /// [`UserSpace::store`]'s first attempt: whether it succeeded.
+    #[inline(always)]
+    pub fn try_store<T: Word>(&self, va: u64, value: T) -> bool {
+        // SAFETY: below LIMIT, and a word reaches at most 7 bytes into the guard.
+        va < LIMIT && unsafe { T::store(self.base().wrapping_add(va as usize), value) }
     }
 
     /// Atomically replaces `expected` by `new`; the old value either way. Sequentially consistent.

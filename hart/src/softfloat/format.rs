@@ -29,6 +29,11 @@ pub trait Format: 'static {
     const QUIET: u64 = 1 << (Self::FRACTION_BITS - 1);
     /// The NaN that every operation returns.
     const CANONICAL_NAN: u64 = Self::INFINITY | Self::QUIET;
+
+    /// The datum that a register holds.
+    fn unbox(register: u64) -> u64;
+    /// What a register holds for a datum.
+    fn nan_box(bits: u64) -> u64;
 }
 
 /// binary32, in the low half of a `u64`.
@@ -39,8 +44,24 @@ pub enum F64 {}
 impl Format for F32 {
     const EXPONENT_BITS: u32 = 8;
     const FRACTION_BITS: u32 = 23;
+    #[inline(always)]
+    fn unbox(register: u64) -> u64 {
+        super::unbox(register)
+    }
+    #[inline(always)]
+    fn nan_box(bits: u64) -> u64 {
+        super::nan_box(bits)
+    }
 }
 impl Format for F64 {
     const EXPONENT_BITS: u32 = 11;
     const FRACTION_BITS: u32 = 52;
+    #[inline(always)]
+    fn unbox(register: u64) -> u64 {
+        register
+    }
+    #[inline(always)]
+    fn nan_box(bits: u64) -> u64 {
+        bits
+    }
 }

@@ -39,7 +39,7 @@ pub(super) fn unpack<F: Format>(bits: u64) -> Unpacked {
             }
         }
     } else if field != 0 {
-        let significand = u128::from(fraction | F::FRACTION + 1);
+        let significand = u128::from(fraction | (F::FRACTION + 1));
         Unpacked::Finite(Exact {
             sign,
             exponent: quantum + field as i32 - 1,

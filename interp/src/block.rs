@@ -1,0 +1,200 @@
+//! Pre-decoded blocks: straight runs of instructions, each with the address of its handler.
+
+use crate::threaded::{self, Handler};
+use frontend::decode::{self, Decoded};
+use frontend::{Insn, Op};
+use hart::{Cause, Memory, Trap};
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+/// The most instructions in a block. Long enough that the work between blocks is spread over
+/// many instructions where there are no branches; short enough that the steps before a limit are
+/// few.
+const LONGEST: usize = 64;
+
+/// Granularity of watching and invalidation.
+pub(crate) const PAGE_BITS: u32 = memory::PAGE_BITS;
+
+/// An instruction in a block. The last one of a block ends it: a jump, a branch, what needs an
+/// exact count, or a [`threaded::leave`].
+pub(crate) struct Record<M: Memory> {
+    /// What executes this instruction and goes on to the next, or executes this and the next ones.
+    pub handler: Handler<M>,
+    pub insn: Insn,
+    /// Distance of the instruction from the block's start, in bytes.
+    pub offset: u16,
+    /// How many instructions of the block come before this one.
+    pub index: u8,
+    /// Length of the instruction in bytes.
+    pub len: u8,
+}
+
+impl<M: Memory> Record<M> {
+    /// Where the instruction lies.
+    #[inline(always)]
+    pub fn pc(&self, block: &Block<M>) -> u64 {
+        block.start.wrapping_add(u64::from(self.offset))
+    }
+
+    /// Where the instruction after it lies.
+    #[inline(always)]
+    pub fn next(&self, block: &Block<M>) -> u64 {
+        self.pc(block).wrapping_add(u64::from(self.len))
+    }
+}
+
+/// The place of one start address in the cache. It never moves and lives as long as the cache, so
+/// that others can link to it; its contents come and go.
+pub(crate) struct Block<M: Memory> {
+    /// Where the block begins.
+    pub start: u64,
+    /// Instructions to retire, or [`Block::ABSENT`].
+    pub length: Cell<i64>,
+    /// Arrivals until the block reports itself hot: it does so when this drops to 0. The next
+    /// 2^64 arrivals then do not.
+    pub countdown: Cell<u64>,
+    /// The block's first record; dangling if the block is absent.
+    pub first: Cell<NonNull<Record<M>>>,
+    /// The blocks after this one: the next in memory, and the target of its jump or branch. Either
+    /// can be the cache's sentinel, an absent block, if not known yet.
+    pub next: Cell<NonNull<Block<M>>>,
+    pub target: Cell<NonNull<Block<M>>>,
+    /// Owns what `first` points to.
+    records: Cell<Box<[Record<M>]>>,
+}
+
+impl<M: Memory> Block<M> {
+    /// The length of a block that is not decoded: more than any budget, so that one comparison
+    /// finds both.
+    pub const ABSENT: i64 = i64::MAX;
+
+    /// An absent block.
+    pub fn absent(start: u64, countdown: u64, sentinel: NonNull<Block<M>>) -> Block<M> {
+        Block {
+            start,
+            length: Cell::new(Self::ABSENT),
+            countdown: Cell::new(countdown),
+            first: Cell::new(NonNull::dangling()),
+            next: Cell::new(sentinel),
+            target: Cell::new(sentinel),
+            records: Cell::default(),
+        }
+    }
+
+    pub fn is_absent(&self) -> bool {
+        self.length.get() == Self::ABSENT
+    }
+
+    /// Counts an arrival: whether the block is now hot.
+    #[inline(always)]
+    pub fn arrive(&self) -> bool {
+        self.countdown.set(self.countdown.get().wrapping_sub(1));
+        self.countdown.get() == 0
+    }
+
+    /// Drops the contents. Must not happen while the block is executed.
+    pub fn clear(&self, sentinel: NonNull<Block<M>>) {
+        self.length.set(Self::ABSENT);
+        self.next.set(sentinel);
+        self.target.set(sentinel);
+        self.first.set(NonNull::dangling());
+        self.records.take();
+    }
+
+    /// Decodes the block if its first instruction can be fetched and is legal; `watch` is called
+    /// with each page before it is read. Returns the block's last page.
+    pub fn fill(&self, mem: &M, mut watch: impl FnMut(u64)) -> Result<u64, Trap> {
+        let first_page = self.start >> PAGE_BITS;
+        watch(first_page);
+        let mut records = Vec::new();
+        let mut pc = self.start;
+        let mut last_page = first_page;
+        loop {
+            // A block has to end with its page: only its last instruction may reach into the next.
+            if records.len() == LONGEST || pc >> PAGE_BITS != first_page {
+                break;
+            }
+            let mut fetched = pc >> PAGE_BITS;
+            let decoded = fetch(mem, pc, |page| {
+                if page != fetched {
+                    watch(page);
+                    fetched = page;
+                }
+            });
+            let Decoded { insn, len } = match decoded {
+                Ok(decoded) => decoded,
+                Err(trap) if records.is_empty() => return Err(trap),
+                // The next block begins at this instruction and traps.
+                Err(_) => break,
+            };
+            last_page = fetched;
+            // Both fit: a block has at most 64 instructions of 4 bytes.
+            let (offset, index) = ((pc - self.start) as u16, records.len() as u8);
+            let handler = threaded::handler(insn.op());
+            records.push(Record {
+                handler,
+                insn,
+                offset,
+                index,
+                len,
+            });
+            pc = pc.wrapping_add(u64::from(len));
+            if ends_block(insn.op()) {
+                break;
+            }
+        }
+        let length = records.len() as i64;
+        threaded::finish(&mut records);
+        let records = records.into_boxed_slice();
+        // The heap block stays where it is while the box moves into its cell.
+        self.first.set(NonNull::from(&records[0]));
+        self.records.set(records);
+        self.length.set(length);
+        Ok(last_page)
+    }
+}
+
+/// Whether an instruction is the last of its block: what may go elsewhere, what reads the count of
+/// retired instructions, and what always traps.
+pub(crate) const fn ends_block(op: Op) -> bool {
+    matches!(
+        op,
+        Op::Jal
+            | Op::Jalr
+            | Op::Beq
+            | Op::Bne
+            | Op::Blt
+            | Op::Bge
+            | Op::Bltu
+            | Op::Bgeu
+            | Op::Ecall
+            | Op::Ebreak
+            | Op::FenceI
+    ) || accesses_csr(op)
+}
+
+/// Whether an instruction may read the count of retired instructions.
+pub(crate) const fn accesses_csr(op: Op) -> bool {
+    matches!(
+        op,
+        Op::Csrrw | Op::Csrrs | Op::Csrrc | Op::Csrrwi | Op::Csrrsi | Op::Csrrci
+    )
+}
+
+/// Reads and decodes the instruction at `pc`. `reading` is called with the page of each parcel
+/// before it is read.
+pub(crate) fn fetch<M: Memory>(
+    mem: &M,
+    pc: u64,
+    mut reading: impl FnMut(u64),
+) -> Result<Decoded, Trap> {
+    reading(pc >> PAGE_BITS);
+    let low = mem.fetch(pc)?;
+    let mut parcels = u32::from(low);
+    if decode::length(low) == 4 {
+        let second = pc.wrapping_add(2);
+        reading(second >> PAGE_BITS);
+        parcels |= u32::from(mem.fetch(second)?) << 16;
+    }
+    decode::decode(parcels).ok_or(Trap::new(Cause::IllegalInstruction, u64::from(parcels)))
+}

@@ -1,0 +1,121 @@
+//! The cache of decoded blocks, by start address.
+
+use crate::block::{Block, PAGE_BITS};
+use hart::Memory;
+use std::collections::HashMap;
+use std::ptr::NonNull;
+
+/// Entries of the jump cache.
+const JUMPS: usize = 1 << 12;
+
+/// More blocks than this are all dropped: a program that keeps making code at new addresses must
+/// not fill the host's memory.
+const MOST_BLOCKS: usize = 1 << 18;
+
+/// Where a computed jump went lately: direct-mapped by target.
+pub(crate) struct JumpCache<M: Memory>(Box<[(u64, NonNull<Block<M>>); JUMPS]>);
+
+impl<M: Memory> JumpCache<M> {
+    #[inline(always)]
+    pub fn lookup(&self, target: u64) -> (u64, NonNull<Block<M>>) {
+        self.0[Self::slot(target)]
+    }
+
+    fn slot(target: u64) -> usize {
+        (target >> 1) as usize % JUMPS
+    }
+}
+
+/// All blocks that were ever decoded, until [`Cache::clear`].
+pub(crate) struct Cache<M: Memory> {
+    blocks: HashMap<u64, NonNull<Block<M>>>,
+    /// The blocks with bytes on a page.
+    by_page: HashMap<u64, Vec<NonNull<Block<M>>>>,
+    pub jumps: JumpCache<M>,
+    /// The absent block that stands for "not known".
+    pub sentinel: NonNull<Block<M>>,
+    /// The countdown of a new block.
+    threshold: u64,
+}
+
+// SAFETY: the cache owns everything that its pointers point to, and nothing outside it keeps such
+// a pointer while the cache is not being executed.
+unsafe impl<M: Memory> Send for Cache<M> {}
+
+impl<M: Memory> Cache<M> {
+    pub fn new(threshold: u64) -> Cache<M> {
+        let sentinel = leak(Block::absent(u64::MAX, 0, NonNull::dangling()));
+        // No block begins at an odd address.
+        let jumps = vec![(u64::MAX, sentinel); JUMPS].into_boxed_slice();
+        let jumps = JumpCache(jumps.try_into().unwrap_or_else(|_| unreachable!()));
+        Cache {
+            blocks: HashMap::new(),
+            by_page: HashMap::new(),
+            jumps,
+            sentinel,
+            threshold,
+        }
+    }
+
+    /// The block that starts at `pc`, perhaps absent.
+    pub fn block(&mut self, pc: u64) -> NonNull<Block<M>> {
+        let (start, block) = self.jumps.lookup(pc);
+        if start == pc {
+            return block;
+        }
+        let block = *self
+            .blocks
+            .entry(pc)
+            .or_insert_with(|| leak(Block::absent(pc, self.threshold, self.sentinel)));
+        self.jumps.0[JumpCache::<M>::slot(pc)] = (pc, block);
+        block
+    }
+
+    /// Notes that a block which has just been decoded reaches up to a page.
+    pub fn note_pages(&mut self, block: NonNull<Block<M>>, last: u64) {
+        // SAFETY: blocks live as long as the cache.
+        let first = unsafe { block.as_ref() }.start >> PAGE_BITS;
+        self.by_page.entry(first).or_default().push(block);
+        if last != first {
+            self.by_page.entry(last).or_default().push(block);
+        }
+    }
+
+    /// Drops what was decoded from a page.
+    pub fn invalidate(&mut self, page: u64) {
+        for block in self.by_page.remove(&page).unwrap_or_default() {
+            // SAFETY: blocks live as long as the cache, and none is being executed: that takes the
+            // `&mut Cache` which we hold.
+            unsafe { block.as_ref() }.clear(self.sentinel);
+        }
+    }
+
+    /// Whether there are so many blocks that it is time for [`Cache::clear`].
+    pub fn is_full(&self) -> bool {
+        self.blocks.len() > MOST_BLOCKS
+    }
+
+    /// Drops everything, countdowns too.
+    pub fn clear(&mut self) {
+        self.jumps.0.fill((u64::MAX, self.sentinel));
+        self.by_page.clear();
+        for (_, block) in self.blocks.drain() {
+            // SAFETY: `leak` made it; the jump cache, the page lists and all blocks that pointed to
+            // it are gone or going.
+            drop(unsafe { Box::from_raw(block.as_ptr()) });
+        }
+    }
+}
+
+impl<M: Memory> Drop for Cache<M> {
+    fn drop(&mut self) {
+        self.clear();
+        // SAFETY: `leak` made it, and no block is left to point to it.
+        drop(unsafe { Box::from_raw(self.sentinel.as_ptr()) });
+    }
+}
+
+/// Puts a block where it stays until `Box::from_raw`.
+fn leak<M: Memory>(block: Block<M>) -> NonNull<Block<M>> {
+    NonNull::from(Box::leak(Box::new(block)))
+}
