@@ -22,21 +22,35 @@ const FLAGS: &[&str] = &[
     "-Werror",
     "-Iguests/runtime",
 ];
-const LINK: &[&str] =
-    &["-nostdlib", "-Wl,--build-id=none,--gc-sections", "-Wl,-z,separate-code", "-lgcc"];
+const LINK: &[&str] = &[
+    "-nostdlib",
+    "-Wl,--build-id=none,--gc-sections",
+    "-Wl,-z,separate-code",
+    "-lgcc",
+];
 /// The runtime's loops are memcpy and memset themselves: they must not become calls of them.
 const RUNTIME: &[&str] = &["-fno-tree-loop-distribute-patterns"];
 
 /// `cargo xtask guests`: everything for the guest, and what has a native twin for the host.
+/// With `--check` the committed files stay as they are and are compared with a fresh build.
 pub fn run(arguments: &[String]) -> Result<(), String> {
-    if let Some(unknown) = arguments.first() {
-        return Err(format!("takes no arguments, but got {unknown:?}"));
-    }
+    let check = match arguments {
+        [] => false,
+        [one] if one == "--check" => true,
+        other => return Err(format!("takes --check or nothing, but got {other:?}")),
+    };
     if find(CROSS).is_none() {
-        return Err(format!("{CROSS} is missing; apt-get install gcc-riscv64-linux-gnu g++-riscv64-linux-gnu"));
+        return Err(format!(
+            "{CROSS} is missing; apt-get install gcc-riscv64-linux-gnu g++-riscv64-linux-gnu"
+        ));
     }
-    let bin = workspace().join("guests/bin");
+    let committed = workspace().join("guests/bin");
     let native = target().join("guests");
+    let bin = if check {
+        native.join("fresh")
+    } else {
+        committed.clone()
+    };
     for folder in [&bin, &native] {
         std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     }
@@ -44,18 +58,54 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     for (folder, has_twin) in [("programs", true), ("features", false), ("faults", false)] {
         for source in sources(&workspace().join("guests").join(folder))? {
             let name = source.file_stem().unwrap_or_default();
-            compile(CROSS, &["-march=rv64gc", "-mabi=lp64d"], &source, &bin.join(name))?;
+            compile(
+                CROSS,
+                &["-march=rv64gc", "-mabi=lp64d"],
+                &source,
+                &bin.join(name),
+            )?;
             built += 1;
             if has_twin {
                 compile("gcc", &[], &source, &native.join(name))?;
-                same_output(&bin.join(name), &native.join(name))?;
+                same_output(&committed.join(name), &native.join(name))?;
             }
         }
     }
     let version = output(program(CROSS).arg("--version"))?;
-    let line = format!("Built by `cargo xtask guests` with {}\n", version.lines().next().unwrap_or(CROSS));
-    std::fs::write(bin.join("BUILT"), line).map_err(|e| format!("guests/bin/BUILT: {e}"))?;
-    println!("{built} guest programs in guests/bin, native twins in {}", native.display());
+    let version = version.lines().next().unwrap_or(CROSS);
+    let line = format!("Built by `cargo xtask guests` with {version}\n");
+    let record = committed.join("BUILT");
+    if check {
+        // Another compiler makes other bytes; then only the output could be compared, and was.
+        if std::fs::read_to_string(&record).is_ok_and(|built| built == line) {
+            same_files(&bin, &committed)?;
+        }
+    } else {
+        std::fs::write(&record, line).map_err(|e| format!("{}: {e}", record.display()))?;
+    }
+    println!(
+        "{built} guest programs in {}, native twins in {}",
+        bin.display(),
+        native.display()
+    );
+    Ok(())
+}
+
+/// Checks that every freshly built file is the committed one.
+fn same_files(fresh: &Path, committed: &Path) -> Result<(), String> {
+    let entries = std::fs::read_dir(fresh).map_err(|e| format!("{}: {e}", fresh.display()))?;
+    for name in entries.flatten().map(|entry| entry.file_name()) {
+        let read = |folder: &Path| {
+            let path = folder.join(&name);
+            std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))
+        };
+        if read(fresh)? != read(committed)? {
+            let name = name.display();
+            return Err(format!(
+                "guests/bin/{name} is not what its source gives; run `cargo xtask guests`"
+            ));
+        }
+    }
     Ok(())
 }
 
@@ -70,39 +120,64 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-/// One source and the runtime, compiled and linked by one call of the compiler.
+/// Compiles one source and the runtime and links them.
+///
+/// Each file becomes an object of a fixed name: those names end up in the symbol table, and the
+/// same sources have to give the same bytes.
 fn compile(compiler: &str, machine: &[&str], source: &Path, to: &Path) -> Result<(), String> {
-    let object = target().join("guests").join(format!("{compiler}.o"));
-    let language: &[&str] =
-        if source.extension().is_some_and(|e| e == "cc") { &["-fno-rtti"] } else { &[] };
-    let place: [&str; 3] = if source.file_stem().is_some_and(|n| n == "hello_pie") {
-        ["-fPIE", "-static-pie", "-Wl,--no-dynamic-linker"]
+    let (code, place): (&str, &[&str]) = if source.file_stem().is_some_and(|n| n == "hello_pie") {
+        ("-fPIE", &["-static-pie", "-Wl,--no-dynamic-linker"])
     } else {
-        ["-fno-pic", "-no-pie", "-static"]
+        ("-fno-pic", &["-static", "-no-pie"])
     };
-    execute(
-        program(compiler)
-            .args(FLAGS)
-            .args(machine)
-            .args(language)
-            .arg(place[0])
-            .arg("-c")
-            .arg(source)
-            .arg("-o")
-            .arg(&object),
+    let runtime = ["runtime.c", "math.c", "start.S"];
+    let objects = target().join("guests").join(format!("{compiler}{code}"));
+    std::fs::create_dir_all(&objects).map_err(|e| format!("{}: {e}", objects.display()))?;
+    let compile = |file: &Path, object: &Path, extra: &[&str]| {
+        execute(
+            program(compiler)
+                .args(FLAGS)
+                .args(machine)
+                .args(extra)
+                .args([code, "-c"])
+                .arg(file)
+                .arg("-o")
+                .arg(object),
+        )
+    };
+    for file in runtime {
+        let object = objects.join(file).with_extension("o");
+        if !is_newer(&object) {
+            compile(&Path::new("guests/runtime").join(file), &object, RUNTIME)?;
+        }
+    }
+    let is_cxx = source.extension().is_some_and(|e| e == "cc");
+    compile(
+        source,
+        &objects.join("program.o"),
+        if is_cxx { &["-fno-rtti"] } else { &[] },
     )?;
-    execute(
-        program(compiler)
-            .args(FLAGS)
-            .args(machine)
-            .args(RUNTIME)
-            .args(place)
-            .args(["guests/runtime/runtime.c", "guests/runtime/math.c", "guests/runtime/start.S"])
-            .arg(&object)
-            .arg("-o")
-            .arg(to)
-            .args(LINK),
-    )
+    let mut link = program(compiler);
+    link.args(machine)
+        .args(place)
+        .arg(objects.join("program.o"));
+    link.args(runtime.map(|file| objects.join(file).with_extension("o")));
+    execute(link.arg("-o").arg(to).args(LINK))
+}
+
+/// Whether an object of the runtime is newer than all of the runtime and this program itself.
+fn is_newer(object: &Path) -> bool {
+    let time = |path: &Path| path.metadata().and_then(|m| m.modified()).ok();
+    let Some(made) = time(object) else {
+        return false;
+    };
+    let Ok(entries) = std::fs::read_dir(workspace().join("guests/runtime")) else {
+        return false;
+    };
+    let sources = entries.flatten().map(|entry| entry.path());
+    sources
+        .chain(std::env::current_exe())
+        .all(|path| time(&path).is_some_and(|t| t < made))
 }
 
 /// Checks that the guest file under qemu, where there is one, prints what the native twin prints.
@@ -115,6 +190,9 @@ fn same_output(guest: &Path, native: &Path) -> Result<(), String> {
     if got == expected {
         Ok(())
     } else {
-        Err(format!("{} prints {got:?}, its native twin {expected:?}", guest.display()))
+        Err(format!(
+            "{} prints {got:?}, its native twin {expected:?}",
+            guest.display()
+        ))
     }
 }

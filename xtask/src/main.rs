@@ -3,8 +3,14 @@
 //! No dependencies: a chore starts in a second on a fresh clone.
 
 mod command;
+mod doctor;
 mod guests;
+mod isa;
+mod lint;
 mod root;
+mod run;
+mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -15,9 +21,52 @@ struct Chore {
     run: fn(&[String]) -> Result<(), String>,
 }
 
+const fn chore(
+    name: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> Result<(), String>,
+) -> Chore {
+    Chore { name, about, run }
+}
+
 const CHORES: &[Chore] = &[
-    Chore { name: "guests", about: "build guests/bin from our own sources", run: guests::run },
-    Chore { name: "root", about: "make the Debian roots that real-program tests use", run: root::run },
+    chore(
+        "test",
+        "everything that has to hold; CI runs this",
+        test::run,
+    ),
+    chore("lint", "rustfmt, clippy, licences", lint::run),
+    chore(
+        "guests",
+        "build guests/bin from our own sources; --check only compares",
+        guests::run,
+    ),
+    chore(
+        "isa",
+        "check the bytes in tests/isa against GNU as; BLESS=1 renews them",
+        isa::run,
+    ),
+    chore(
+        "root",
+        "make the Debian roots that real-program tests use",
+        root::run,
+    ),
+    chore(
+        "soak",
+        "the tests with a hundred times as many random programs",
+        run::soak,
+    ),
+    chore("fuzz", "run one fuzzer for some seconds", run::fuzz),
+    chore(
+        "bench",
+        "measure: JIT, interpreter, native, QEMU",
+        run::bench,
+    ),
+    chore(
+        "doctor",
+        "what this machine has of what chores and tests can use",
+        doctor::run,
+    ),
 ];
 
 fn main() -> ExitCode {

@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 const SUITE: &str = "trixie";
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const KEYRING: &str = crate::tools::KEYRING.0;
 /// What the tests run; their dependencies follow by themselves.
 const PACKAGES: &[&str] = &[
     "base-files",
@@ -45,7 +45,11 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     let architectures = match arguments.first().map(String::as_str) {
         None => vec!["riscv64", "amd64"],
         Some(one @ ("riscv64" | "amd64")) => vec![one],
-        Some(other) => return Err(format!("takes riscv64 or amd64 or nothing, but got {other:?}")),
+        Some(other) => {
+            return Err(format!(
+                "takes riscv64 or amd64 or nothing, but got {other:?}"
+            ));
+        }
     };
     for architecture in architectures {
         println!("{}", make(architecture)?.display());
@@ -55,7 +59,9 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
 
 /// Where the root of an architecture is, or would be.
 pub fn folder(architecture: &str) -> PathBuf {
-    target().join("roots").join(format!("{SUITE}-{architecture}"))
+    target()
+        .join("roots")
+        .join(format!("{SUITE}-{architecture}"))
 }
 
 /// Makes one root if it is not there already, and says where it is.
@@ -67,19 +73,37 @@ pub fn make(architecture: &str) -> Result<PathBuf, String> {
         return Ok(root);
     }
     for tool in ["apt-get", "dpkg-deb"] {
-        find(tool).ok_or(format!("{tool} is missing: roots are made on a Debian-like machine"))?;
+        find(tool).ok_or(format!(
+            "{tool} is missing: roots are made on a Debian-like machine"
+        ))?;
     }
     if !Path::new(KEYRING).exists() {
-        return Err(format!("{KEYRING} is missing; apt-get install debian-archive-keyring"));
+        return Err(format!(
+            "{KEYRING} is missing; apt-get install debian-archive-keyring"
+        ));
     }
     let state = target().join("roots").join(format!("apt-{architecture}"));
     let options = apt_options(&state, architecture)?;
-    eprintln!("downloading {} packages for {architecture} …", PACKAGES.len());
-    execute(program("apt-get").args(&options).args(["-q", "-q", "update"]))?;
+    eprintln!(
+        "downloading {} packages for {architecture} …",
+        PACKAGES.len()
+    );
     execute(
         program("apt-get")
             .args(&options)
-            .args(["-q", "-q", "-y", "--download-only", "--no-install-recommends", "install"])
+            .args(["-q", "-q", "update"]),
+    )?;
+    execute(
+        program("apt-get")
+            .args(&options)
+            .args([
+                "-q",
+                "-q",
+                "-y",
+                "--download-only",
+                "--no-install-recommends",
+                "install",
+            ])
             .args(PACKAGES)
             .stdout(std::process::Stdio::null()),
     )?;
@@ -89,7 +113,10 @@ pub fn make(architecture: &str) -> Result<PathBuf, String> {
     lay_out(&root).map_err(|e| format!("{}: {e}", root.display()))?;
     let archives = state.join("archives");
     let mut count = 0;
-    for package in entries(&archives)?.iter().filter(|p| p.extension().is_some_and(|e| e == "deb")) {
+    for package in entries(&archives)?
+        .iter()
+        .filter(|p| p.extension().is_some_and(|e| e == "deb"))
+    {
         execute(program("dpkg-deb").arg("-x").arg(package).arg(&root))?;
         fs::remove_file(package).map_err(|e| format!("{}: {e}", package.display()))?;
         count += 1;
@@ -141,7 +168,12 @@ fn mirror() -> Result<String, String> {
     let list = |filter: &[&str]| {
         output(
             program("apt-get")
-                .args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"])
+                .args([
+                    "indextargets",
+                    "--format",
+                    "$(REPO_URI)",
+                    "Created-By: Packages",
+                ])
                 .args(filter),
         )
     };
@@ -149,7 +181,10 @@ fn mirror() -> Result<String, String> {
     let named = list(&["Origin: Debian"])?;
     let all = list(&[])?;
     let is_archive = |uri: &&str| uri.trim_end_matches('/').ends_with("/debian");
-    let found = named.lines().find(is_archive).or_else(|| all.lines().find(is_archive));
+    let found = named
+        .lines()
+        .find(is_archive)
+        .or_else(|| all.lines().find(is_archive));
     found.map(str::to_owned).ok_or_else(|| {
         "apt's configuration names no Debian mirror; set BHV_DEBIAN_MIRROR to one's address".into()
     })
@@ -157,7 +192,17 @@ fn mirror() -> Result<String, String> {
 
 /// The folders that packages take for granted: a merged /usr, and places to write.
 fn lay_out(root: &Path) -> std::io::Result<()> {
-    for folder in ["usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "etc", "dev", "proc", "tmp", "root"] {
+    for folder in [
+        "usr/bin",
+        "usr/sbin",
+        "usr/lib",
+        "usr/lib64",
+        "etc",
+        "dev",
+        "proc",
+        "tmp",
+        "root",
+    ] {
         fs::create_dir_all(root.join(folder))?;
     }
     for link in ["bin", "sbin", "lib", "lib64"] {
@@ -177,7 +222,12 @@ fn finish(root: &Path) -> std::io::Result<()> {
     if !root.join("usr/bin/awk").exists() {
         std::os::unix::fs::symlink("gawk", root.join("usr/bin/awk"))?;
     }
-    for unread in ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info"] {
+    for unread in [
+        "usr/share/doc",
+        "usr/share/man",
+        "usr/share/locale",
+        "usr/share/info",
+    ] {
         if root.join(unread).exists() {
             fs::remove_dir_all(root.join(unread))?;
         }
@@ -188,14 +238,24 @@ fn finish(root: &Path) -> std::io::Result<()> {
 /// A memory device for the twin, which has no other /dev; who may not make one gets a file.
 fn device(root: &Path, name: &str, minor: &str, stand_in: &[u8]) -> std::io::Result<()> {
     let path = root.join("dev").join(name);
-    let made = program("mknod").args(["-m", "666"]).arg(&path).args(["c", "1", minor]).output();
-    if made.is_ok_and(|out| out.status.success()) { Ok(()) } else { fs::write(path, stand_in) }
+    let made = program("mknod")
+        .args(["-m", "666"])
+        .arg(&path)
+        .args(["c", "1", minor])
+        .output();
+    if made.is_ok_and(|out| out.status.success()) {
+        Ok(())
+    } else {
+        fs::write(path, stand_in)
+    }
 }
 
 /// A folder's entries, in order.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let list = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let mut paths: Vec<PathBuf> = list.filter_map(|entry| entry.ok().map(|e| e.path())).collect();
+    let mut paths: Vec<PathBuf> = list
+        .filter_map(|entry| entry.ok().map(|e| e.path()))
+        .collect();
     paths.sort();
     Ok(paths)
 }
