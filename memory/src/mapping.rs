@@ -12,6 +12,9 @@ use crate::watch::host_access;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
+/// Where the search for room starts that goes upwards: a third of the space, as on Linux.
+const BOTTOM: u64 = (LIMIT / 3).next_multiple_of(PAGE);
+
 /// Where a mapping is to go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
@@ -37,7 +40,7 @@ impl UserSpace {
     ) -> Result<u64, Error> {
         let core = &*self.core;
         let mut vmas = core.vmas();
-        let (start, end) = choose(&vmas, place, length, self.mmap_base())?;
+        let (start, end) = choose(&mut vmas, place, length, self.mmap_base())?;
         let vma = Vma {
             start,
             end,
@@ -70,7 +73,7 @@ impl UserSpace {
             return Err(Error::Invalid { va: offset, length });
         }
         let mut vmas = core.vmas();
-        let (start, end) = choose(&vmas, place, length, self.mmap_base())?;
+        let (start, end) = choose(&mut vmas, place, length, self.mmap_base())?;
         let backing = Backing::File { file: info, offset };
         let vma = Vma {
             start,
@@ -154,9 +157,14 @@ impl UserSpace {
 
     /// Where a mapping of this length would go by itself.
     pub fn find_free(&self, length: u64) -> Option<u64> {
-        choose(&self.core.vmas(), Place::Anywhere, length, self.mmap_base())
-            .ok()
-            .map(|(start, _)| start)
+        choose(
+            &mut self.core.vmas(),
+            Place::Anywhere,
+            length,
+            self.mmap_base(),
+        )
+        .ok()
+        .map(|(start, _)| start)
     }
 
     fn each_part(
@@ -286,7 +294,7 @@ pub(crate) fn range(va: u64, length: u64) -> Option<(u64, u64)> {
 
 /// Where a mapping goes.
 pub(crate) fn choose(
-    vmas: &VmaMap,
+    vmas: &mut VmaMap,
     place: Place,
     length: u64,
     mmap_base: u64,
@@ -323,7 +331,7 @@ pub(crate) fn choose(
         Place::Anywhere => {
             let start = vmas
                 .highest_free(bytes, MIN_ADDRESS, mmap_base)
-                .or_else(|| vmas.lowest_free(bytes, LIMIT / 3, LIMIT))
+                .or_else(|| vmas.lowest_free(bytes, BOTTOM, LIMIT))
                 .ok_or(no_memory(0))?;
             Ok((start, start + bytes))
         }

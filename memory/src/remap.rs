@@ -50,7 +50,7 @@ impl UserSpace {
         let fixed = match place {
             Some(Place::Fixed(_) | Place::FixedNoReplace(_)) => {
                 let (new, new_end) = choose(
-                    &vmas,
+                    &mut vmas,
                     place.unwrap_or(Place::Anywhere),
                     new_bytes,
                     self.mmap_base(),
@@ -73,7 +73,7 @@ impl UserSpace {
         match (grown, place) {
             (Some((_, end)), _) => core.grow(&mut vmas, &vma, end),
             (None, Some(_)) => {
-                let (new, _) = choose(&vmas, Place::Anywhere, new_bytes, self.mmap_base())?;
+                let (new, _) = choose(&mut vmas, Place::Anywhere, new_bytes, self.mmap_base())?;
                 core.relocate(&mut vmas, &vma, new, new_bytes)
             }
             (None, None) => Err(Error::NoMemory {

@@ -137,6 +137,16 @@ impl Vma {
 #[derive(Default)]
 pub(crate) struct VmaMap {
     by_start: BTreeMap<u64, Vma>,
+    searched: Option<Searched>,
+}
+
+/// What the last search for room from the top found: between `top` and `high` no gap holds
+/// `length` bytes. Spares a process with thousands of mappings from passing them all each time.
+#[derive(Clone, Copy)]
+struct Searched {
+    length: u64,
+    high: u64,
+    top: u64,
 }
 
 impl VmaMap {
@@ -173,6 +183,11 @@ impl VmaMap {
 
     /// Removes whatever lies in `start..end`, cutting what reaches out of it.
     pub(crate) fn remove(&mut self, start: u64, end: u64) {
+        self.searched = None;
+        self.take_out(start, end);
+    }
+
+    fn take_out(&mut self, start: u64, end: u64) {
         for boundary in [start, end] {
             if let Some(vma) = self
                 .at(boundary)
@@ -192,7 +207,7 @@ impl VmaMap {
 
     /// Puts `vma` in, in place of whatever is there.
     pub(crate) fn insert(&mut self, mut vma: Vma) {
-        self.remove(vma.start, vma.end);
+        self.take_out(vma.start, vma.end);
         if let Some((&s, before)) = self.by_start.range(..vma.start).next_back()
             && before.continues_in(&vma)
         {
@@ -213,14 +228,18 @@ impl VmaMap {
     }
 
     /// The highest free range of `length` bytes within `low..high`.
-    pub(crate) fn highest_free(&self, length: u64, low: u64, high: u64) -> Option<u64> {
-        let mut top = high;
-        for (_, vma) in self.by_start.range(..high).rev() {
+    pub(crate) fn highest_free(&mut self, length: u64, low: u64, high: u64) -> Option<u64> {
+        let mut top = match self.searched {
+            Some(last) if last.high == high && last.length <= length => last.top,
+            _ => high,
+        };
+        for (_, vma) in self.by_start.range(..top).rev() {
             if vma.end < top && top - vma.end >= length {
                 break;
             }
             top = top.min(vma.start);
         }
+        self.searched = Some(Searched { length, high, top });
         top.checked_sub(length)
             .filter(|&start| start >= low && self.is_free(start, top))
     }

@@ -159,7 +159,8 @@ pub(crate) unsafe fn protect(start: *mut u8, bytes: usize, access: HostAccess) -
         HostAccess::Write => MprotectFlags::READ | MprotectFlags::WRITE,
     };
     // SAFETY: the caller's promise.
-    Ok(unsafe { rustix::mm::mprotect(start.cast(), bytes, flags)? })
+    unsafe { rustix::mm::mprotect(start.cast(), bytes, flags)? };
+    Ok(())
 }
 
 /// Drops private changes: anonymous memory reads as zero again, a file's as the file.
@@ -168,7 +169,8 @@ pub(crate) unsafe fn protect(start: *mut u8, bytes: usize, access: HostAccess) -
 /// As for `protect`.
 pub(crate) unsafe fn discard(start: *mut u8, bytes: usize) -> io::Result<()> {
     // SAFETY: the caller's promise.
-    Ok(unsafe { rustix::mm::madvise(start.cast(), bytes, Advice::LinuxDontNeed)? })
+    unsafe { rustix::mm::madvise(start.cast(), bytes, Advice::LinuxDontNeed)? };
+    Ok(())
 }
 
 /// Writes a shared file mapping's changes to the file.
@@ -182,7 +184,8 @@ pub(crate) unsafe fn sync(start: *mut u8, bytes: usize, wait: bool) -> io::Resul
         MsyncFlags::ASYNC
     };
     // SAFETY: the caller's promise.
-    Ok(unsafe { rustix::mm::msync(start.cast(), bytes, flags)? })
+    unsafe { rustix::mm::msync(start.cast(), bytes, flags)? };
+    Ok(())
 }
 
 /// Moves a mapping, contents and all, to `new`, which may overlap it, and gives it `new_bytes`.
@@ -198,26 +201,20 @@ pub(crate) unsafe fn relocate(
     new_bytes: usize,
 ) -> io::Result<()> {
     use rustix::mm::MremapFlags;
-    let aside = reserve(old_bytes)?;
-    let keep = MremapFlags::MAYMOVE | MremapFlags::DONTUNMAP;
-    // SAFETY: `aside` is ours alone; the rest is the caller's promise.
-    let moved =
-        unsafe { rustix::mm::mremap_fixed(old.cast(), old_bytes, old_bytes, keep, aside.as_ptr()) };
-    if let Err(error) = moved {
-        // SAFETY: reserved above. The kernel checks before it removes what was at `aside`; should
-        // it have removed it, nothing of ours is there to be freed, and nothing is.
-        unsafe { clear(aside.as_ptr().cast(), old_bytes)? };
-        // SAFETY: reserved again just now.
-        unsafe { free(aside, old_bytes) };
-        return Err(error.into());
+    let keep = libc::MREMAP_MAYMOVE | libc::MREMAP_DONTUNMAP;
+    let anywhere = std::ptr::null_mut::<c_void>();
+    // SAFETY: the caller's promise; the kernel finds the new place.
+    let aside = unsafe { libc::mremap(old.cast(), old_bytes, old_bytes, keep, anywhere) };
+    if aside == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
     }
     // SAFETY: the caller's promise; what was here has moved.
-    unsafe { clear(old, old_bytes)? };
+    if unsafe { clear(old, old_bytes) }.is_err() {
+        std::process::abort();
+    }
     let flags = MremapFlags::MAYMOVE;
     // SAFETY: `aside` holds the mapping now, `new` is the caller's promise.
-    let moved = unsafe {
-        rustix::mm::mremap_fixed(aside.as_ptr(), old_bytes, new_bytes, flags, new.cast())
-    };
+    let moved = unsafe { rustix::mm::mremap_fixed(aside, old_bytes, new_bytes, flags, new.cast()) };
     if let Err(error) = moved {
         // `new` is claimed again in case its old contents are gone, then the mapping goes back to
         // where it was. Going on without either would let the guest reach the host's memory, or
@@ -225,9 +222,8 @@ pub(crate) unsafe fn relocate(
         // SAFETY: the caller's promise.
         let claimed = unsafe { clear(new, new_bytes) };
         // SAFETY: the caller's promise.
-        let restored = unsafe {
-            rustix::mm::mremap_fixed(aside.as_ptr(), old_bytes, old_bytes, flags, old.cast())
-        };
+        let restored =
+            unsafe { rustix::mm::mremap_fixed(aside, old_bytes, old_bytes, flags, old.cast()) };
         if claimed.is_err() || restored.is_err() {
             std::process::abort();
         }
