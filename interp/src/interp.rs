@@ -6,7 +6,6 @@ use crate::execute::{Flow, execute};
 use crate::threaded::{self, Context, Edge, Stop};
 use hart::csr::Clock;
 use hart::{HartState, Memory, Trap};
-use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -154,14 +153,14 @@ impl<M: Memory> Interp<M> {
 
     /// Lets the block that led here lead here directly the next time.
     fn link(&mut self, edge: Edge<M>, to: NonNull<Block<M>>) {
-        let (from, link): (_, fn(&Block<M>) -> &Cell<NonNull<Block<M>>>) = match edge {
-            Edge::Next(from) => (from, |from| &from.next),
-            Edge::Target(from) => (from, |from| &from.target),
-            Edge::Computed => return,
-        };
-        // SAFETY: blocks live as long as the cache, and it has not been cleared since the edge was
-        // reported.
-        link(unsafe { from.as_ref() }).set(to);
+        match edge {
+            // SAFETY: blocks live as long as the cache, and it has not been cleared since the edge
+            // was reported.
+            Edge::Next(from) => unsafe { from.as_ref().next.set(to) },
+            // SAFETY: as above.
+            Edge::Target(from) => unsafe { from.as_ref().target.set(to) },
+            Edge::Computed => (),
+        }
     }
 
     /// Executes what is left up to the limit, less than a block.

@@ -1,0 +1,5 @@
+//! What random tests share. Only tests depend on this crate.
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub mod float;
+pub mod scale;
