@@ -26,8 +26,8 @@ int main(int argc, char **argv) {
     int right = 1;
     for (int i = 0; i < N; i++)
         for (int j = 0; j < N; j++) {
-            a[i][j] = (REAL)(random_next(&seed) & 0xffff) / 65536;
-            b[i][j] = (REAL)(random_next(&seed) & 0xffff) / 65536;
+            a[i][j] = (REAL)(random_next(&seed) & 0xffff) / 65537;
+            b[i][j] = (REAL)(random_next(&seed) & 0xffff) / 65537;
         }
     for (uint64_t r = 0; r < count; r++) {
         row_by_column();

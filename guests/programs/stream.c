@@ -14,8 +14,8 @@ int main(int argc, char **argv) {
     double expected = 1;
     for (int i = 0; i < N; i++) a[i] = 1;
     for (uint64_t r = 0; r < count; r++) {
-        copy(), scale(0.25), add(), triad(0.5);
-        expected = 0.25 * expected + 0.5 * (expected + 0.25 * expected);
+        copy(), scale(0.3), add(), triad(0.4);
+        expected = 0.3 * expected + 0.4 * (expected + 0.3 * expected);
     }
     int right = 1;
     for (int i = 0; i < N; i++) right &= a[i] == expected;

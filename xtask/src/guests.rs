@@ -7,27 +7,11 @@ use crate::command::{find, output, program, run as execute, target, workspace};
 use std::path::{Path, PathBuf};
 
 const CROSS: &str = "riscv64-linux-gnu-gcc";
-const FLAGS: &[&str] = &[
-    "-O2",
-    "-ffreestanding",
-    "-ffp-contract=off",
-    "-fno-math-errno",
-    "-fno-stack-protector",
-    "-fno-asynchronous-unwind-tables",
-    "-fno-exceptions",
-    "-ffunction-sections",
-    "-fdata-sections",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    "-Iguests/runtime",
-];
-const LINK: &[&str] = &[
-    "-nostdlib",
-    "-Wl,--build-id=none,--gc-sections",
-    "-Wl,-z,separate-code",
-    "-lgcc",
-];
+/// One flag a line; `bhv bench` builds native twins with the same ones.
+const COMPILE: &str = include_str!("../../guests/compile.flags");
+const LINK: &str = include_str!("../../guests/link.flags");
+/// Our own sources compile without a warning.
+const STRICT: &[&str] = &["-Wall", "-Wextra", "-Werror", "-Iguests/runtime"];
 /// The runtime's loops are memcpy and memset themselves: they must not become calls of them.
 const RUNTIME: &[&str] = &["-fno-tree-loop-distribute-patterns"];
 
@@ -136,7 +120,8 @@ fn compile(compiler: &str, machine: &[&str], source: &Path, to: &Path) -> Result
     let compile = |file: &Path, object: &Path, extra: &[&str]| {
         execute(
             program(compiler)
-                .args(FLAGS)
+                .args(COMPILE.lines())
+                .args(STRICT)
                 .args(machine)
                 .args(extra)
                 .args([code, "-c"])
@@ -162,7 +147,7 @@ fn compile(compiler: &str, machine: &[&str], source: &Path, to: &Path) -> Result
         .args(place)
         .arg(objects.join("program.o"));
     link.args(runtime.map(|file| objects.join(file).with_extension("o")));
-    execute(link.arg("-o").arg(to).args(LINK))
+    execute(link.arg("-o").arg(to).args(LINK.lines()))
 }
 
 /// Whether an object of the runtime is newer than all of the runtime and this program itself.

@@ -1,0 +1,41 @@
+//! What a finished child process cost: the host's word on it.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus};
+
+/// What the host counted for one child and its threads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// Seconds in user and system mode together.
+    pub cpu: f64,
+    /// The most memory it ever held, in bytes.
+    pub peak: u64,
+}
+
+/// Waits for a child's end and says how it ended and what it cost.
+pub fn wait(child: Child) -> std::io::Result<(ExitStatus, Usage)> {
+    let pid = libc::pid_t::try_from(child.id()).map_err(std::io::Error::other)?;
+    // SAFETY: rusage is plain numbers, for which all zeros is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let mut status = 0;
+    loop {
+        // SAFETY: both pointers are to live locals; the child is ours and nobody else waits for
+        // it, because `child` was given to this function.
+        if unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) } == pid {
+            break;
+        }
+        let error = std::io::Error::last_os_error();
+        if error.kind() != std::io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 / 1e6;
+    // macOS counts the peak in bytes, the others in KiB.
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+    let peak = u64::try_from(usage.ru_maxrss).unwrap_or(0) * unit;
+    let usage = Usage {
+        cpu: seconds(usage.ru_utime) + seconds(usage.ru_stime),
+        peak,
+    };
+    Ok((ExitStatus::from_raw(status), usage))
+}
