@@ -177,7 +177,8 @@ fn check(line: &Line, engine: Engine, space: &Arc<UserSpace>) -> Result<(), Stri
     space
         .read_bytes(DATA, &mut data)
         .map_err(|fault| format!("{fault:?}"))?;
-    for (at, (expected, found)) in line.data_after.iter().zip(&data).enumerate() {
+    let bytes = line.data_after.iter().zip(&data).enumerate();
+    for (at, (expected, found)) in bytes.filter(|(_, (expected, found))| expected != found) {
         let va = DATA + at as u64;
         differ(
             &format!("mem[{va:#x}]"),
