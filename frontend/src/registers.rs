@@ -2,31 +2,36 @@
 
 use std::fmt;
 
-/// An integer register, `x0` to `x31`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(transparent)]
-pub struct X(u8);
-
-/// A floating-point register, `f0` to `f31`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(transparent)]
-pub struct F(u8);
-
 macro_rules! register {
-    ($name:ident, $prefix:literal, $abi:expr) => {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, [$($variant:ident)*], $abi:expr) => {
+        $(#[$doc])*
+        ///
+        /// An enumeration, so that the compiler knows that a register number is below 32 and an
+        /// engine's accesses to its register file need no check.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        #[expect(missing_docs, reason = "numbers")]
+        pub enum $name {
+            $($variant,)*
+        }
+
         impl $name {
+            const ALL: [$name; 32] = [$($name::$variant),*];
+
             /// Register number `n`; only its low five bits count, so every value is valid.
+            #[inline(always)]
             pub const fn new(n: u8) -> Self {
-                Self(n & 31)
+                Self::ALL[(n & 31) as usize]
             }
             /// The register's number, 0 to 31, as an index.
             #[inline(always)]
             pub const fn index(self) -> usize {
-                (self.0 & 31) as usize
+                self as usize
             }
             /// The register's number, 0 to 31.
+            #[inline(always)]
             pub const fn number(self) -> u8 {
-                self.0
+                self as u8
             }
             /// The register's name in the calling convention.
             pub const fn abi_name(self) -> &'static str {
@@ -36,7 +41,7 @@ macro_rules! register {
         }
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "{}"), self.0)
+                write!(f, concat!($prefix, "{}"), self.number())
             }
         }
         impl fmt::Display for $name {
@@ -48,8 +53,10 @@ macro_rules! register {
 }
 
 register!(
+    /// An integer register, `x0` to `x31`.
     X,
     "x",
+    [X0 X1 X2 X3 X4 X5 X6 X7 X8 X9 X10 X11 X12 X13 X14 X15 X16 X17 X18 X19 X20 X21 X22 X23 X24 X25 X26 X27 X28 X29 X30 X31],
     [
         "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4",
         "a5", "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4",
@@ -57,8 +64,10 @@ register!(
     ]
 );
 register!(
+    /// A floating-point register, `f0` to `f31`.
     F,
     "f",
+    [F0 F1 F2 F3 F4 F5 F6 F7 F8 F9 F10 F11 F12 F13 F14 F15 F16 F17 F18 F19 F20 F21 F22 F23 F24 F25 F26 F27 F28 F29 F30 F31],
     [
         "ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6", "ft7", "fs0", "fs1", "fa0", "fa1", "fa2",
         "fa3", "fa4", "fa5", "fa6", "fa7", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9",
@@ -68,17 +77,17 @@ register!(
 
 impl X {
     /// The hard-wired zero.
-    pub const ZERO: X = X(0);
+    pub const ZERO: X = X::X0;
     /// Return address.
-    pub const RA: X = X(1);
+    pub const RA: X = X::X1;
     /// Stack pointer.
-    pub const SP: X = X(2);
+    pub const SP: X = X::X2;
     /// Thread pointer.
-    pub const TP: X = X(4);
+    pub const TP: X = X::X4;
     /// First argument and return value; `A0 + n` is argument n.
-    pub const A0: X = X(10);
+    pub const A0: X = X::X10;
     /// System call number.
-    pub const A7: X = X(17);
+    pub const A7: X = X::X17;
 }
 
 /// A set of integer and floating-point registers, without `x0`, which holds nothing.

@@ -1,6 +1,7 @@
 //! Pre-decoded blocks: straight runs of instructions, each with the address of its handler.
 
-use crate::threaded::{self, Handler};
+use crate::handlers;
+use crate::threaded::Handler;
 use frontend::decode::{self, Decoded};
 use frontend::{Insn, Op};
 use hart::{Cause, Memory, Trap};
@@ -16,7 +17,7 @@ const LONGEST: usize = 64;
 pub(crate) const PAGE_BITS: u32 = memory::PAGE_BITS;
 
 /// An instruction in a block. The last one of a block ends it: a jump, a branch, what needs an
-/// exact count, or a [`threaded::leave`].
+/// exact count, or a [`handlers::leave`].
 pub(crate) struct Record<M: Memory> {
     /// What executes this instruction and goes on to the next, or executes this and the next ones.
     pub handler: Handler<M>,
@@ -130,7 +131,7 @@ impl<M: Memory> Block<M> {
             last_page = fetched;
             // Both fit: a block has at most 64 instructions of 4 bytes.
             let (offset, index) = ((pc - self.start) as u16, records.len() as u8);
-            let handler = threaded::handler(insn.op());
+            let handler = handlers::handler(&insn);
             records.push(Record {
                 handler,
                 insn,
@@ -144,7 +145,7 @@ impl<M: Memory> Block<M> {
             }
         }
         let length = records.len() as i64;
-        threaded::finish(&mut records);
+        handlers::finish(&mut records);
         let records = records.into_boxed_slice();
         // The heap block stays where it is while the box moves into its cell.
         self.first.set(NonNull::from(&records[0]));

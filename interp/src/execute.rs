@@ -26,14 +26,14 @@ pub(crate) enum Flow {
 /// `hart.instret` are left alone. After a trap the hart is as it was.
 #[inline(always)]
 pub(crate) fn execute<M: Memory>(
-    insn: Insn,
+    insn: &Insn,
     pc: u64,
     next: u64,
     hart: &mut HartState,
     mem: &M,
     clock: &Clock,
 ) -> Result<Flow, Trap> {
-    match insn {
+    match *insn {
         // RV32I and RV64I.
         Insn::Lui(U { rd, imm }) => hart.set(rd, sext(imm)),
         Insn::Auipc(U { rd, imm }) => hart.set(rd, pc.wrapping_add(sext(imm))),
@@ -47,19 +47,19 @@ pub(crate) fn execute<M: Memory>(
             hart.set(rd, next);
             return Ok(Flow::Indirect(target));
         }
-        Insn::Beq(o) => return branch(hart.x(o.rs1) == hart.x(o.rs2), pc, o),
-        Insn::Bne(o) => return branch(hart.x(o.rs1) != hart.x(o.rs2), pc, o),
-        Insn::Blt(o) => return branch((hart.x(o.rs1) as i64) < hart.x(o.rs2) as i64, pc, o),
-        Insn::Bge(o) => return branch(hart.x(o.rs1) as i64 >= hart.x(o.rs2) as i64, pc, o),
-        Insn::Bltu(o) => return branch(hart.x(o.rs1) < hart.x(o.rs2), pc, o),
-        Insn::Bgeu(o) => return branch(hart.x(o.rs1) >= hart.x(o.rs2), pc, o),
-        Insn::Lb(o) => hart.set(o.rd, mem.load::<u8>(address(hart, o))? as i8 as u64),
-        Insn::Lh(o) => hart.set(o.rd, mem.load::<u16>(address(hart, o))? as i16 as u64),
-        Insn::Lw(o) => hart.set(o.rd, mem.load::<u32>(address(hart, o))? as i32 as u64),
-        Insn::Ld(o) => hart.set(o.rd, mem.load::<u64>(address(hart, o))?),
-        Insn::Lbu(o) => hart.set(o.rd, u64::from(mem.load::<u8>(address(hart, o))?)),
-        Insn::Lhu(o) => hart.set(o.rd, u64::from(mem.load::<u16>(address(hart, o))?)),
-        Insn::Lwu(o) => hart.set(o.rd, u64::from(mem.load::<u32>(address(hart, o))?)),
+        Insn::Beq(ref o) => return branch(hart.x(o.rs1) == hart.x(o.rs2), pc, o),
+        Insn::Bne(ref o) => return branch(hart.x(o.rs1) != hart.x(o.rs2), pc, o),
+        Insn::Blt(ref o) => return branch((hart.x(o.rs1) as i64) < hart.x(o.rs2) as i64, pc, o),
+        Insn::Bge(ref o) => return branch(hart.x(o.rs1) as i64 >= hart.x(o.rs2) as i64, pc, o),
+        Insn::Bltu(ref o) => return branch(hart.x(o.rs1) < hart.x(o.rs2), pc, o),
+        Insn::Bgeu(ref o) => return branch(hart.x(o.rs1) >= hart.x(o.rs2), pc, o),
+        Insn::Lb(ref o) => hart.set(o.rd, mem.load::<u8>(address(hart, o))? as i8 as u64),
+        Insn::Lh(ref o) => hart.set(o.rd, mem.load::<u16>(address(hart, o))? as i16 as u64),
+        Insn::Lw(ref o) => hart.set(o.rd, mem.load::<u32>(address(hart, o))? as i32 as u64),
+        Insn::Ld(ref o) => hart.set(o.rd, mem.load::<u64>(address(hart, o))?),
+        Insn::Lbu(ref o) => hart.set(o.rd, u64::from(mem.load::<u8>(address(hart, o))?)),
+        Insn::Lhu(ref o) => hart.set(o.rd, u64::from(mem.load::<u16>(address(hart, o))?)),
+        Insn::Lwu(ref o) => hart.set(o.rd, u64::from(mem.load::<u32>(address(hart, o))?)),
         Insn::Sb(S { rs1, rs2, imm }) => mem.store(offset(hart, rs1, imm), hart.x(rs2) as u8)?,
         Insn::Sh(S { rs1, rs2, imm }) => mem.store(offset(hart, rs1, imm), hart.x(rs2) as u16)?,
         Insn::Sw(S { rs1, rs2, imm }) => mem.store(offset(hart, rs1, imm), hart.x(rs2) as u32)?,
@@ -330,14 +330,14 @@ fn offset(hart: &HartState, rs1: X, imm: i32) -> u64 {
 
 /// The address of a load.
 #[inline(always)]
-fn address(hart: &HartState, I { rs1, imm, .. }: I) -> u64 {
-    offset(hart, rs1, imm)
+fn address(hart: &HartState, o: &I) -> u64 {
+    offset(hart, o.rs1, o.imm)
 }
 
 #[inline(always)]
-fn branch(taken: bool, pc: u64, B { imm, .. }: B) -> Result<Flow, Trap> {
+fn branch(taken: bool, pc: u64, o: &B) -> Result<Flow, Trap> {
     Ok(if taken {
-        Flow::Jump(pc.wrapping_add(sext(imm)))
+        Flow::Jump(pc.wrapping_add(sext(o.imm)))
     } else {
         Flow::Next
     })
@@ -346,6 +346,6 @@ fn branch(taken: bool, pc: u64, B { imm, .. }: B) -> Result<Flow, Trap> {
 /// The trap of an instruction that decodes but may not execute. Those have no compressed form, so
 /// the instruction's bits are its encoding.
 #[cold]
-pub(crate) fn illegal(insn: Insn) -> Trap {
+pub(crate) fn illegal(insn: &Insn) -> Trap {
     Trap::new(Cause::IllegalInstruction, u64::from(insn.encode()))
 }

@@ -26,7 +26,7 @@ macro_rules! integer {
 }
 integer!(i32: |v| sext(v), u32: |v| sext(v as i32), i64: |v| v as u64, u64: |v| v);
 
-fn round(hart: &HartState, insn: Insn, rm: Rm) -> Result<Round, Trap> {
+fn round(hart: &HartState, insn: &Insn, rm: Rm) -> Result<Round, Trap> {
     Round::select(rm, hart.frm).ok_or_else(|| illegal(insn))
 }
 
@@ -41,7 +41,7 @@ fn write<F: Format>(hart: &mut HartState, rd: frontend::F, bits: u64) {
 /// fadd, fsub, fmul, fdiv.
 pub(crate) fn rounded<F: Format>(
     hart: &mut HartState,
-    insn: Insn,
+    insn: &Insn,
     o: Fr,
     operation: fn(u64, u64, Round, &mut u32) -> u64,
 ) -> Result<(), Trap> {
@@ -52,7 +52,7 @@ pub(crate) fn rounded<F: Format>(
     Ok(())
 }
 
-pub(crate) fn fsqrt<F: Format>(hart: &mut HartState, insn: Insn, o: Fr1) -> Result<(), Trap> {
+pub(crate) fn fsqrt<F: Format>(hart: &mut HartState, insn: &Insn, o: Fr1) -> Result<(), Trap> {
     let rm = round(hart, insn, o.rm)?;
     let result = softfloat::sqrt::<F>(read::<F>(hart, o.rs1), rm, &mut hart.fflags);
     write::<F>(hart, o.rd, result);
@@ -60,22 +60,22 @@ pub(crate) fn fsqrt<F: Format>(hart: &mut HartState, insn: Insn, o: Fr1) -> Resu
 }
 
 /// `rs1 × rs2 + rs3`.
-pub(crate) fn fmadd<F: Format>(hart: &mut HartState, insn: Insn, o: Fr4) -> Result<(), Trap> {
+pub(crate) fn fmadd<F: Format>(hart: &mut HartState, insn: &Insn, o: Fr4) -> Result<(), Trap> {
     fused::<F>(hart, insn, o, |a| a, |c| c)
 }
 
 /// `rs1 × rs2 - rs3`.
-pub(crate) fn fmsub<F: Format>(hart: &mut HartState, insn: Insn, o: Fr4) -> Result<(), Trap> {
+pub(crate) fn fmsub<F: Format>(hart: &mut HartState, insn: &Insn, o: Fr4) -> Result<(), Trap> {
     fused::<F>(hart, insn, o, |a| a, softfloat::negate::<F>)
 }
 
 /// `-(rs1 × rs2) + rs3`.
-pub(crate) fn fnmsub<F: Format>(hart: &mut HartState, insn: Insn, o: Fr4) -> Result<(), Trap> {
+pub(crate) fn fnmsub<F: Format>(hart: &mut HartState, insn: &Insn, o: Fr4) -> Result<(), Trap> {
     fused::<F>(hart, insn, o, softfloat::negate::<F>, |c| c)
 }
 
 /// `-(rs1 × rs2) - rs3`.
-pub(crate) fn fnmadd<F: Format>(hart: &mut HartState, insn: Insn, o: Fr4) -> Result<(), Trap> {
+pub(crate) fn fnmadd<F: Format>(hart: &mut HartState, insn: &Insn, o: Fr4) -> Result<(), Trap> {
     fused::<F>(
         hart,
         insn,
@@ -87,7 +87,7 @@ pub(crate) fn fnmadd<F: Format>(hart: &mut HartState, insn: Insn, o: Fr4) -> Res
 
 fn fused<F: Format>(
     hart: &mut HartState,
-    insn: Insn,
+    insn: &Insn,
     o: Fr4,
     factor: fn(u64) -> u64,
     addend: fn(u64) -> u64,
@@ -135,7 +135,7 @@ pub(crate) fn fclass<F: Format>(hart: &mut HartState, o: FmvX) {
 
 pub(crate) fn to_integer<F: Format, T: Integer>(
     hart: &mut HartState,
-    insn: Insn,
+    insn: &Insn,
     o: FtoX,
     operation: fn(u64, Round, &mut u32) -> T,
 ) -> Result<(), Trap> {
@@ -147,7 +147,7 @@ pub(crate) fn to_integer<F: Format, T: Integer>(
 
 pub(crate) fn from_integer<F: Format, T: Integer>(
     hart: &mut HartState,
-    insn: Insn,
+    insn: &Insn,
     o: XtoF,
     operation: fn(T, Round, &mut u32) -> u64,
 ) -> Result<(), Trap> {
@@ -157,7 +157,7 @@ pub(crate) fn from_integer<F: Format, T: Integer>(
     Ok(())
 }
 
-pub(crate) fn fcvt_s_d(hart: &mut HartState, insn: Insn, o: Fr1) -> Result<(), Trap> {
+pub(crate) fn fcvt_s_d(hart: &mut HartState, insn: &Insn, o: Fr1) -> Result<(), Trap> {
     let rm = round(hart, insn, o.rm)?;
     let result = softfloat::f64_to_f32(read::<F64>(hart, o.rs1), rm, &mut hart.fflags);
     write::<F32>(hart, o.rd, result);
@@ -165,7 +165,7 @@ pub(crate) fn fcvt_s_d(hart: &mut HartState, insn: Insn, o: Fr1) -> Result<(), T
 }
 
 /// Exact, so the rounding mode does not matter; a reserved one in `frm` is illegal all the same.
-pub(crate) fn fcvt_d_s(hart: &mut HartState, insn: Insn, o: Fr1) -> Result<(), Trap> {
+pub(crate) fn fcvt_d_s(hart: &mut HartState, insn: &Insn, o: Fr1) -> Result<(), Trap> {
     round(hart, insn, o.rm)?;
     let result = softfloat::f32_to_f64(read::<F32>(hart, o.rs1), &mut hart.fflags);
     write::<F64>(hart, o.rd, result);

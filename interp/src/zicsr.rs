@@ -11,7 +11,7 @@ use hart::{HartState, Trap};
 pub(crate) fn csrrw(
     hart: &mut HartState,
     clock: &Clock,
-    insn: Insn,
+    insn: &Insn,
     csr: u16,
     rd: X,
     value: u64,
@@ -31,7 +31,7 @@ pub(crate) fn csrrw(
 pub(crate) fn csrrs(
     hart: &mut HartState,
     clock: &Clock,
-    insn: Insn,
+    insn: &Insn,
     csr: u16,
     rd: X,
     mask: Option<u64>,
@@ -50,7 +50,7 @@ pub(crate) fn csrrs(
 pub(crate) fn csrrc(
     hart: &mut HartState,
     clock: &Clock,
-    insn: Insn,
+    insn: &Insn,
     csr: u16,
     rd: X,
     mask: Option<u64>,
@@ -68,7 +68,7 @@ pub(crate) fn csrrc(
 fn modify(
     hart: &mut HartState,
     clock: &Clock,
-    insn: Insn,
+    insn: &Insn,
     csr: u16,
     rd: X,
     change: Option<impl Fn(u64) -> u64>,
