@@ -10,6 +10,7 @@
 //! | mmap, munmap, mprotect, mremap | `mapping.rs`, `remap.rs`; the list of mappings in `vma.rs` |
 //! | one byte of flags a guest page | `flags.rs` |
 //! | which pages hold translated code, and which of them were written | `watch.rs`, `log.rs` |
+//! | memory images for snapshots | `image.rs` |
 //! | what becomes of a host fault | `registry.rs` |
 //! | anything that knows the host's processor or system | `host/` |
 //!
@@ -23,6 +24,7 @@ pub mod error;
 pub mod fault;
 pub mod flags;
 mod host;
+mod image;
 mod lock;
 mod log;
 mod mapping;
@@ -37,6 +39,7 @@ pub use error::Error;
 pub use fault::{Access, Fault, FaultKind};
 pub use flags::PageFlags;
 pub use host::HostFrame;
+pub use image::Piece;
 pub use mapping::Place;
 pub use registry::{CodeRange, FaultHandler, install, register_code};
 pub use space::{ForkGuard, GUARD, LIMIT, MIN_ADDRESS, PAGE, PAGE_BITS, UserSpace};

@@ -151,6 +151,7 @@ impl Core {
         self.flags
             .fill(new >> PAGE_BITS..(new + new_bytes) >> PAGE_BITS, flags);
         drop(lock);
+        self.move_imaged(vma.start, kept_end, new);
         vmas.remove(vma.start, kept_end);
         vmas.insert(moved);
         if kept_end < vma.end {

@@ -58,6 +58,9 @@ pub(crate) struct Core {
     /// Pages of shared mappings that hold code. Taken only while `page_lock` is held, never by the
     /// fault handler.
     shared_code: Mutex<Vec<u64>>,
+    /// Ranges that were mapped from a memory image at some time: what the host has there
+    /// unchanged is neither zero nor a file of the guest's. Taken last, never by the handler.
+    imaged: Mutex<Vec<std::ops::Range<u64>>>,
     mmap_base: AtomicU64,
 }
 
@@ -91,6 +94,7 @@ impl UserSpace {
             page_lock: SpinLock::default(),
             vmas: Mutex::default(),
             shared_code: Mutex::default(),
+            imaged: Mutex::default(),
             mmap_base: AtomicU64::new(MMAP_BASE),
         });
         let offset = base - reservation.as_ptr() as usize;
@@ -186,6 +190,11 @@ impl Core {
     /// behind the host's mappings, which stay inside the window in any case.
     pub(crate) fn vmas(&self) -> MutexGuard<'_, VmaMap> {
         self.vmas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// See the field.
+    pub(crate) fn imaged(&self) -> MutexGuard<'_, Vec<std::ops::Range<u64>>> {
+        self.imaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// See the field.

@@ -1,6 +1,7 @@
 //! Everything that knows the host's processor or operating system.
 
 mod frame;
+mod pagemap;
 pub(crate) mod pages;
 pub(crate) mod recovery;
 pub(crate) mod signal;
@@ -14,6 +15,7 @@ pub(crate) mod guarded;
 pub(crate) mod guarded;
 
 pub use frame::HostFrame;
+pub(crate) use pagemap::Touched;
 pub(crate) use sparse::Sparse;
 
 /// Lets another thread run. Async-signal-safe.
