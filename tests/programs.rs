@@ -66,20 +66,34 @@ fn check(name: &str, engine: &str) {
         return skip(name, reason);
     }
     let script = fs::read_to_string(
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(format!("{name}.sh")),
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/programs")
+            .join(format!("{name}.sh")),
     )
     .unwrap();
-    let shell: &[&str] = if name == "busybox" { &["busybox", "sh"] } else { &["sh"] };
+    let shell: &[&str] = if name == "busybox" {
+        &["busybox", "sh"]
+    } else {
+        &["sh"]
+    };
 
     let expected = natively(&twin, name, engine, shell, &script);
     let folder = empty_folder(&target_folder().join("tmp"), name, engine);
     let mut command = Command::new(env!("CARGO_BIN_EXE_bhv"));
-    command.args(["run", "--engine", engine, "--root"]).arg(&guest).env_clear();
+    command
+        .args(["run", "--engine", engine, "--root"])
+        .arg(&guest)
+        .env_clear();
     for (variable, value) in ENVIRONMENT {
         command.args(["--env", &format!("{variable}={value}")]);
     }
     let program = format!("/usr/bin/{}", shell[0]);
-    command.arg("--").arg(program).args(&shell[1..]).args(["-c", &script]).current_dir(&folder);
+    command
+        .arg("--")
+        .arg(program)
+        .args(&shell[1..])
+        .args(["-c", &script])
+        .current_dir(&folder);
     let got = wait(command, PATIENCE);
     fs::remove_dir_all(&folder).unwrap();
 
@@ -100,7 +114,10 @@ fn check(name: &str, engine: &str) {
 }
 
 fn lines(outcome: &Outcome) -> Vec<String> {
-    String::from_utf8_lossy(&outcome.stdout).lines().map(str::to_owned).collect()
+    String::from_utf8_lossy(&outcome.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Runs the script by the amd64 programs in their own root.
@@ -108,8 +125,15 @@ fn natively(twin: &Path, name: &str, engine: &str, shell: &[&str], script: &str)
     let folder = empty_folder(&twin.join("tmp"), name, engine);
     let inside = Path::new("/tmp").join(folder.file_name().unwrap());
     let mut command = chroot().expect("asked before");
-    command.arg(twin).args(["/usr/bin/env", "-i", "-C"]).arg(inside);
-    command.args(ENVIRONMENT.iter().map(|(variable, value)| format!("{variable}={value}")));
+    command
+        .arg(twin)
+        .args(["/usr/bin/env", "-i", "-C"])
+        .arg(inside);
+    command.args(
+        ENVIRONMENT
+            .iter()
+            .map(|(variable, value)| format!("{variable}={value}")),
+    );
     command.args(shell).args(["-c", script]);
     let outcome = wait(command, PATIENCE);
     fs::remove_dir_all(&folder).unwrap();
@@ -135,7 +159,10 @@ fn chroot() -> Result<Command, &'static str> {
     let ways: [&[&str]; 2] = [&["chroot"], &["unshare", "--map-root-user", "chroot"]];
     let way = WAY.get_or_init(|| {
         ways.into_iter().find(|way| {
-            let trial = Command::new(way[0]).args(&way[1..]).args(["/", "true"]).output();
+            let trial = Command::new(way[0])
+                .args(&way[1..])
+                .args(["/", "true"])
+                .output();
             trial.is_ok_and(|out| out.status.success())
         })
     });

@@ -37,7 +37,11 @@ pub fn wait(mut command: Command, patience: Duration) -> Outcome {
             String::from_utf8_lossy(&stderr)
         );
     };
-    Outcome { code, stdout, stderr }
+    Outcome {
+        code,
+        stdout,
+        stderr,
+    }
 }
 
 /// Reads a pipe to its end beside the test, so that a full pipe stops nobody.
@@ -58,7 +62,11 @@ fn limit(child: &mut Child, patience: Duration) -> Option<i32> {
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait().unwrap() {
-            return Some(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)));
+            return Some(
+                status
+                    .code()
+                    .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+            );
         }
         if Instant::now() > end {
             let _ = child.kill();
@@ -73,15 +81,59 @@ fn limit(child: &mut Child, patience: Duration) -> Option<i32> {
 /// The folder cargo builds in, where the chores keep their roots too.
 pub fn target_folder() -> PathBuf {
     // The binary is `<target>/<profile>/bhv`.
-    Path::new(env!("CARGO_BIN_EXE_bhv")).ancestors().nth(2).unwrap().to_owned()
+    Path::new(env!("CARGO_BIN_EXE_bhv"))
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .to_owned()
 }
 
 /// Notes that a test could not run. `cargo xtask test` lists the notes, and fails on one in CI.
 pub fn skip(test: &str, reason: &str) {
     eprintln!("skipped: {test}: {reason}");
     if let Some(list) = std::env::var_os("BHV_SKIPPED") {
-        let mut file = std::fs::File::options().create(true).append(true).open(list).unwrap();
+        let mut file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(list)
+            .unwrap();
         // One write a line: tests that run at the same time do not mix theirs.
-        file.write_all(format!("{test}: {reason}\n").as_bytes()).unwrap();
+        file.write_all(format!("{test}: {reason}\n").as_bytes())
+            .unwrap();
+    }
+}
+
+/// A folder for one test, gone when the test is over.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// A fresh folder; the name keeps tests that run at the same time apart.
+    pub fn new(name: &str) -> Scratch {
+        let folder = target_folder()
+            .join("tmp")
+            .join(format!("{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        Scratch(folder)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes an executable file into it.
+    pub fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.0.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
