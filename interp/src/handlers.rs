@@ -4,6 +4,7 @@
 use crate::block::{Block, Record, accesses_csr, ends_block};
 use crate::edge::{self, go_on};
 use crate::execute::{Flow, execute};
+use crate::fused;
 use crate::quick::Quick;
 use crate::threaded::{Context, Handler, Stop, again, handler, stop, stop_by_trap};
 use frontend::*;
@@ -36,6 +37,8 @@ macro_rules! perform {
     }};
 }
 
+pub(crate) use perform;
+
 /// Goes on to what follows an instruction in memory.
 macro_rules! proceed {
     ($name:ident, $hart:ident, $mem:ident, $cx:ident, $budget:ident, $block:ident, $record:ident) => {
@@ -57,7 +60,7 @@ macro_rules! handlers {
         /// Handlers that do the work themselves. They have no locals whose address is taken: those
         /// would rule out the call in tail position.
         #[expect(non_snake_case, reason = "the names of the table")]
-        mod short {
+        pub(crate) mod short {
             use super::*;
             $(handler! {
                 #[inline(always)]
@@ -143,7 +146,7 @@ const fn is_long(op: Op) -> bool {
 
 /// An operand format's integer destination, `x1` if it has none: a handler is compiled for `x0`
 /// and for all others, so that none has to ask.
-trait Destination {
+pub(crate) trait Destination {
     fn rd(&self) -> X;
 }
 
@@ -182,5 +185,15 @@ pub(crate) fn finish<M: Memory>(records: &mut Vec<Record<M>>) {
             len: 0,
         };
         records.push(end);
+    }
+    let mut at = 0;
+    while at + 1 < records.len() {
+        match fused::pair(&records[at].insn, &records[at + 1].insn) {
+            Some(pair) if records[at + 1].len != 0 => {
+                records[at].handler = pair;
+                at += 2;
+            }
+            _ => at += 1,
+        }
     }
 }

@@ -11,6 +11,7 @@ mod cache;
 mod edge;
 mod execute;
 mod f;
+mod fused;
 mod handlers;
 mod interp;
 mod m;
