@@ -10,66 +10,77 @@ use std::process::Command;
 /// What the table holds, as GNU as names it; Zicntr is part of I there.
 const MARCH: &str = "-march=rv64imafdc_zicsr_zifencei_zba_zbb_zbs";
 
-/// Objdump's text for each instruction (compressed if its low bits say so), in a row from 0.
-/// `None` if binutils are not installed, which is an error in CI.
-fn objdump(test: &str, words: &[u32]) -> Option<Vec<(u64, String)>> {
-    let run = |tool: &str, args: &[&str]| match Command::new(tool).args(args).output() {
+/// What a tool of binutils prints. `None` if it is not installed, which is an error in CI.
+fn run(test: &str, tool: &str, arguments: &[&str]) -> Option<String> {
+    match Command::new(tool).args(arguments).output() {
         Ok(output) if output.status.success() => {
             Some(String::from_utf8_lossy(&output.stdout).into_owned())
         }
         Ok(output) => panic!("{tool}: {}", String::from_utf8_lossy(&output.stderr)),
-        Err(error) if std::env::var_os("CI").is_some() => {
-            panic!("{tool}, of the package binutils-riscv64-linux-gnu: {error}")
-        }
         Err(error) => {
-            eprintln!("skipped {test}: {tool}, of the package binutils-riscv64-linux-gnu: {error}");
+            let missing = format!("{tool}, of binutils-riscv64-linux-gnu: {error}");
+            assert!(std::env::var_os("CI").is_none(), "{missing}");
+            eprintln!("skipped {test}: {missing}");
             None
         }
-    };
+    }
+}
+
+/// An instruction as objdump prints it.
+struct Printed {
+    pc: u64,
+    word: u32,
+    text: String,
+}
+
+/// Everything that objdump disassembles in a file.
+fn disassembly(test: &str, file: &str) -> Option<Vec<Printed>> {
+    let flags = ["-d", "-z", "-M", "no-aliases", file];
+    let output = run(test, "riscv64-linux-gnu-objdump", &flags)?;
+    // "   4:\t4501                \tc.li\ta0,0", perhaps with " <main+0x10>" or " # 123 <main>".
+    let printed = output.lines().filter_map(|line| {
+        let mut columns = line.splitn(3, '\t');
+        let (pc, word, text) = (columns.next()?, columns.next()?, columns.next()?);
+        let end = text.find([' ', '#']).unwrap_or(text.len());
+        Some(Printed {
+            pc: u64::from_str_radix(pc.trim().strip_suffix(':')?, 16).ok()?,
+            word: u32::from_str_radix(word.trim(), 16).ok()?,
+            text: text[..end].to_owned(),
+        })
+    });
+    Some(printed.collect())
+}
+
+/// Objdump's text for each of these instructions (compressed if the low bits say so), one after
+/// the other from address 0.
+fn objdump(test: &str, words: &[u32]) -> Option<Vec<Printed>> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let (source, object) = (
-        folder.join(format!("{test}.s")),
-        folder.join(format!("{test}.o")),
-    );
+    let file = |extension| {
+        folder
+            .join(format!("{test}.{extension}"))
+            .display()
+            .to_string()
+    };
+    let (source, object) = (file("s"), file("o"));
     let lines = words.iter().map(|&word| match length(word as u16) {
         2 => format!(".insn 2, {:#x}\n", word as u16),
         _ => format!(".insn 4, {word:#x}\n"),
     });
     std::fs::write(&source, lines.collect::<String>()).unwrap();
-    let (source, object) = (source.to_str().unwrap(), object.to_str().unwrap());
-    run("riscv64-linux-gnu-as", &[MARCH, source, "-o", object])?;
-    let text = run(
-        "riscv64-linux-gnu-objdump",
-        &["-d", "-z", "-M", "no-aliases", object],
+    run(
+        test,
+        "riscv64-linux-gnu-as",
+        &[MARCH, &source, "-o", &object],
     )?;
-    let mut found = Vec::new();
-    for line in text.lines() {
-        // "   4:\t4501                \tc.li\ta0,0", perhaps with " <.text+0x10>" or " # 123 <…>".
-        let mut columns = line.splitn(3, '\t');
-        let (Some(at), Some(_), Some(text)) = (columns.next(), columns.next(), columns.next())
-        else {
-            continue;
-        };
-        let Ok(at) = u64::from_str_radix(at.trim().trim_end_matches(':'), 16) else {
-            continue;
-        };
-        let end = text.find(" <").or(text.find(" #")).unwrap_or(text.len());
-        found.push((
-            at,
-            text[..end]
-                .split(" #")
-                .next()
-                .unwrap_or_default()
-                .trim_end()
-                .to_owned(),
-        ));
-    }
-    assert_eq!(
-        found.len(),
-        words.len(),
-        "objdump prints a line for each instruction"
+    let printed = disassembly(test, &object)?;
+    assert!(
+        printed
+            .iter()
+            .map(|line| line.word)
+            .eq(words.iter().copied()),
+        "a line each"
     );
-    Some(found)
+    Some(printed)
 }
 
 /// What we print where objdump prints `theirs`: the deliberate differences.
@@ -131,28 +142,29 @@ fn expected(word: u32, pc: u64, theirs: &str) -> String {
     }
 }
 
-fn check(test: &str, words: &[u32]) {
-    let Some(texts) = objdump(test, words) else {
-        return;
-    };
-    for (&word, (pc, theirs)) in words.iter().zip(texts) {
+fn check(printed: &[Printed]) {
+    for &Printed { pc, word, ref text } in printed {
         let ours = disasm::text(word, pc);
         assert_eq!(
             ours,
-            expected(word, pc, &theirs),
-            "{word:#010x}; objdump prints {theirs}"
+            expected(word, pc, text),
+            "{pc:x}: {word:#010x}; objdump prints {text}"
         );
-        assert_eq!(
-            ours.starts_with(".4byte") || ours.starts_with(".2byte"),
-            word != 0 && decode(word).is_none()
-        );
+        let unknown = ours.starts_with(".4byte") || ours.starts_with(".2byte");
+        assert_eq!(unknown, word != 0 && decode(word).is_none(), "{word:#010x}");
+    }
+}
+
+fn check_words(test: &str, words: &[u32]) {
+    if let Some(printed) = objdump(test, words) {
+        check(&printed);
     }
 }
 
 #[test]
 fn every_parcel() {
     let parcels: Vec<u32> = (0..=0xffff).filter(|&p| length(p as u16) == 2).collect();
-    check("every_parcel", &parcels);
+    check_words("every_parcel", &parcels);
 }
 
 #[test]
@@ -163,7 +175,7 @@ fn random_words_of_every_row() {
     let words: Vec<u32> = words
         .map(|op| bias.instruction(op, &mut random).encode())
         .collect();
-    check("random_words_of_every_row", &words);
+    check_words("random_words_of_every_row", &words);
 }
 
 #[test]
@@ -179,13 +191,38 @@ fn random_words_near_rows() {
         }
     });
     let words: Vec<u32> = words.filter(|&word| word & 0x1f != 0x1f).collect();
-    check("random_words_near_rows", &words);
+    check_words("random_words_near_rows", &words);
 }
 
 #[test]
 fn every_control_and_status_register() {
     let words: Vec<u32> = (0..4096).map(|csr| csr << 20 | 0x51073).collect();
-    check("every_control_and_status_register", &words);
+    check_words("every_control_and_status_register", &words);
+}
+
+/// The code that compilers make, at its addresses.
+#[test]
+fn guest_programs() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../guests/bin");
+    let mut instructions = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if !std::fs::read(&path).unwrap().starts_with(b"\x7fELF") {
+            continue;
+        }
+        let Some(printed) = disassembly("guest_programs", path.to_str().unwrap()) else {
+            return;
+        };
+        // What the assembler marked as data is not disassembled.
+        let data = |line: &Printed| [".word", ".short"].iter().any(|d| line.text.starts_with(d));
+        let code: Vec<Printed> = printed.into_iter().filter(|line| !data(line)).collect();
+        check(&code);
+        instructions += code.len();
+    }
+    assert!(
+        instructions > 10_000,
+        "{instructions} instructions in {folder}"
+    );
 }
 
 #[test]
