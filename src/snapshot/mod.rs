@@ -16,6 +16,7 @@ mod layout;
 mod meta;
 mod pages;
 mod reader;
+pub mod space;
 #[cfg(test)]
 mod tests;
 mod writer;
