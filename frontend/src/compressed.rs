@@ -74,9 +74,15 @@ impl Pattern {
         parcel & self.mask == self.bits && (self.nonzero == 0 || parcel & self.nonzero != 0)
     }
 
-    /// Whether every parcel of `self` has the bits that `other` fixes.
+    /// Whether `self` fixes all that `other` fixes and more, and a parcel that is not of `self`
+    /// only because its `n` bits are 0 is not of `other` either: it stays reserved.
     const fn is_special_case_of(&self, other: &Pattern) -> bool {
-        self.mask & other.mask == other.mask && self.bits & other.mask == other.bits
+        let fixed_zero = self.mask & !self.bits;
+        self.mask != other.mask
+            && self.mask & other.mask == other.mask
+            && self.bits & other.mask == other.bits
+            && (self.nonzero == 0
+                || other.nonzero != 0 && other.nonzero & !(self.nonzero | fixed_zero) == 0)
     }
 
     /// Whether no parcel can match both.
