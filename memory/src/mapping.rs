@@ -144,8 +144,8 @@ impl UserSpace {
             core.retire_code(&lock, vma.start >> PAGE_BITS..vma.end >> PAGE_BITS);
             let (host, bytes) = (core.host(vma.start), (vma.end - vma.start) as usize);
             let plain = vma.backing == Backing::Anonymous && vma.sharing == Sharing::Private;
-            if plain && core.is_imaged(vma.start, vma.end) {
-                // What the host would go back to is the image.
+            if plain && (!pages::CAN_DISCARD || core.is_imaged(vma.start, vma.end)) {
+                // What the host would go back to, if it can, is the image.
                 let access = host_access(PageFlags::fresh(vma.protection, false));
                 // SAFETY: a mapping lies inside the window; nobody holds references into it.
                 let mapped = unsafe { pages::map_anonymous(host, bytes, access, false) };

@@ -284,3 +284,66 @@ fn faults_in_a_code_range_go_to_its_handler() {
     }
     drop(registered);
 }
+
+#[test]
+fn a_fork_amid_mapping_threads_leaves_the_child_a_working_space() {
+    let space = Arc::new(space(16));
+    let stop = Arc::new(AtomicBool::new(false));
+    let mappers: Vec<_> = (0..2)
+        .map(|n| {
+            let (space, stop) = (space.clone(), stop.clone());
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    for page in (n..16).step_by(2) {
+                        space.watch_code(&[AT / PAGE + page]);
+                        space.store(AT + page * PAGE, page).unwrap();
+                        map(&space, AT + page * PAGE, 1);
+                    }
+                }
+            })
+        })
+        .collect();
+    for _ in 0..50 {
+        let guard = space.fork_guard();
+        // SAFETY: the child only uses the space, whose locks it holds, and leaves by _exit.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0);
+        drop(guard);
+        if child == 0 {
+            space.watch_code(&[AT / PAGE]);
+            let stored = space.store(AT, 1_u8).is_ok();
+            let mapped = space.unmap(AT, PAGE).is_ok() && space.load::<u8>(AT).is_err();
+            // SAFETY: ends the child without running the parent's destructors.
+            unsafe { libc::_exit(if stored && mapped { 0 } else { 1 }) };
+        }
+        let mut status = 0;
+        // SAFETY: a child of ours.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0);
+    }
+    stop.store(true, Ordering::Relaxed);
+    for mapper in mappers {
+        mapper.join().unwrap();
+    }
+}
+
+#[test]
+fn two_spaces_do_not_see_each_other() {
+    let (one, two) = (space(1), space(1));
+    one.store(AT, 1_u64).unwrap();
+    two.store(AT, 2_u64).unwrap();
+    one.watch_code(&[AT / PAGE]);
+    two.store(AT, 3_u64).unwrap();
+    assert!(one.page_flags(AT).has(PageFlags::CODE));
+    assert_eq!((one.stale_epoch(), two.stale_epoch()), (0, 0));
+    one.unmap(AT, PAGE).unwrap();
+    assert_eq!(two.load::<u64>(AT), Ok(3));
+    drop(one);
+    assert_eq!(two.load::<u64>(AT), Ok(3));
+    assert!(two.load::<u64>(AT + PAGE).is_err());
+    let many: Vec<_> = (0..20).map(|_| space(1)).collect();
+    assert!(
+        many.iter()
+            .all(|space| space.load::<u8>(AT) == Ok(0) && space.load::<u8>(0).is_err())
+    );
+}

@@ -2,7 +2,7 @@
 
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
-use rustix::mm::{Advice, MapFlags, MprotectFlags, MsyncFlags, ProtFlags};
+use rustix::mm::{MapFlags, MprotectFlags, MsyncFlags, ProtFlags};
 use std::ffi::c_void;
 use std::io;
 use std::ptr::NonNull;
@@ -163,13 +163,22 @@ pub(crate) unsafe fn protect(start: *mut u8, bytes: usize, access: HostAccess) -
     Ok(())
 }
 
-/// Drops private changes: anonymous memory reads as zero again, a file's as the file.
+/// Whether the host can do what [`discard`] does.
+pub(crate) const CAN_DISCARD: bool = cfg!(target_os = "linux");
+
+/// Drops private changes: anonymous memory reads as zero again, a file's as the file. On hosts
+/// that can't, does nothing.
 ///
 /// # Safety
 /// As for `protect`.
 pub(crate) unsafe fn discard(start: *mut u8, bytes: usize) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
     // SAFETY: the caller's promise.
-    unsafe { rustix::mm::madvise(start.cast(), bytes, Advice::LinuxDontNeed)? };
+    unsafe {
+        rustix::mm::madvise(start.cast(), bytes, rustix::mm::Advice::LinuxDontNeed)?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (start, bytes);
     Ok(())
 }
 
