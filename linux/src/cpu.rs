@@ -28,16 +28,11 @@ pub trait Cpu: Send {
     /// the process: what `fence.i` and the system call `riscv_flush_icache` promise.
     fn code_changed(&mut self);
 
-    /// Called by the forking thread just before the host process forks: takes the engine's
-    /// locks and brings its helper threads to a point where they hold none.
-    fn before_fork(&mut self);
-
-    /// Undoes [`Cpu::before_fork`] in the parent.
-    fn after_fork_in_parent(&mut self);
-
-    /// Undoes [`Cpu::before_fork`] in the child, where only the calling thread exists: helper
-    /// threads are started anew when they are next needed.
-    fn after_fork_in_child(&mut self);
+    /// Forks the host process by calling `fork` once, which says whether this is the child, and
+    /// returns what it said. Around the call the engine holds its locks, so that nothing is half
+    /// done in the child, where only the calling thread exists: there it makes translated code
+    /// its own and starts helper threads anew when they are next needed.
+    fn fork(&mut self, fork: &mut dyn FnMut() -> bool) -> bool;
 }
 
 /// Why [`Cpu::run`] returned.
