@@ -8,23 +8,29 @@
 //! What is to come has its place: a machine adds kinds of section; an incremental snapshot names
 //! its parent in [`Meta`] and holds only the runs that changed.
 
+mod changes;
 pub mod checksum;
 mod codec;
+pub mod command;
+mod date;
 mod error;
 mod kind;
 mod layout;
 mod meta;
 mod pages;
+mod process;
 mod reader;
 pub mod space;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use changes::Changes;
 pub use error::{Cause, Error};
 pub use kind::Kind;
 pub use layout::{Section, Source};
 pub use meta::{Meta, Parent, Subject};
 pub use pages::{PageMap, PageWriter, Run};
+pub use process::{Thread, threads};
 pub use reader::{Bytes, Reader};
 pub use writer::Writer;
