@@ -25,13 +25,11 @@ pub struct JumpSlot {
 }
 
 impl JumpSlot {
-    /// Matches no address.
-    pub const EMPTY: JumpSlot = JumpSlot {
-        pc: 1,
-        function: 0,
-        entry: 0,
-        unused: 0,
-    };
+    /// What slot `index` holds while it is empty: an address that belongs to the next slot, and so
+    /// is never looked for here.
+    pub const fn empty(index: usize) -> JumpSlot {
+        JumpSlot::new((index as u64 + 1) << 1, 0, 0)
+    }
 
     /// A slot that leads to `function`.
     pub const fn new(pc: u64, function: u64, entry: u64) -> Self {
@@ -69,16 +67,12 @@ pub struct Context {
     pub state: HartState,
     /// Not 0: compiled code returns at the next loop header or region entry.
     pub poll: AtomicU32,
-    /// What the fault handler found: see `exit_code`.
-    pub fault_code: u32,
     /// Counting: instructions that may still retire, as of the last region boundary or access.
     pub left: u64,
     /// Host address of guest address 0.
     pub window: u64,
     /// Host stack pointer to return to when compiled code is left in the middle.
     pub host_stack: u64,
-    /// The slot whose code is missing, or 0.
-    pub missing: u64,
     /// A trap's `Cause`.
     pub cause: u64,
     /// A trap's value.
@@ -87,6 +81,31 @@ pub struct Context {
     pub scratch: Scratch,
     /// Targets of indirect jumps.
     pub jump_cache: [JumpSlot; JUMP_CACHE_SLOTS],
+}
+
+impl Context {
+    /// Forgets all targets of indirect jumps.
+    pub fn empty_jump_cache(&mut self) {
+        for (index, slot) in self.jump_cache.iter_mut().enumerate() {
+            *slot = JumpSlot::empty(index);
+        }
+    }
+}
+
+/// What compiled code returns.
+pub mod code {
+    /// No code at `state.pc` that compiled code knows of.
+    pub const MISSING: u64 = 0;
+    /// `left` does not cover the way to the next check.
+    pub const LIMIT: u64 = 1;
+    /// The poll flag is set.
+    pub const POLL: u64 = 2;
+    /// The next instruction is the interpreter's.
+    pub const INTERPRET: u64 = 3;
+    /// A fence.i has retired.
+    pub const FENCE_I: u64 = 4;
+    /// A trap; `cause` and `tval` say which.
+    pub const TRAP: u64 = 5;
 }
 
 /// Offsets of the fields from the pinned register.
@@ -112,7 +131,6 @@ pub mod offset {
     pub const LEFT: i32 = offset_of!(Context, left) as i32;
     pub const WINDOW: i32 = offset_of!(Context, window) as i32;
     pub const HOST_STACK: i32 = offset_of!(Context, host_stack) as i32;
-    pub const MISSING: i32 = offset_of!(Context, missing) as i32;
     pub const CAUSE: i32 = offset_of!(Context, cause) as i32;
     pub const TVAL: i32 = offset_of!(Context, tval) as i32;
     pub const SCRATCH: i32 = offset_of!(Context, scratch) as i32;
@@ -138,7 +156,7 @@ impl SharedContext {
         // that match nothing. Built in place because it is too large for some stacks.
         let context = unsafe {
             context.as_mut_ptr().write_bytes(0, 1);
-            (*context.as_mut_ptr()).jump_cache.fill(JumpSlot::EMPTY);
+            (*context.as_mut_ptr()).empty_jump_cache();
             (*context.as_mut_ptr()).window = window;
             context.assume_init()
         };

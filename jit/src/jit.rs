@@ -1,9 +1,17 @@
 //! The compiled code of one address space: what was asked for, what there is.
 
+use crate::background::{Job, Queue};
+use crate::code::Descriptor;
+use crate::compiler::{Compiler, Shared};
 use crate::context::SharedContext;
+use crate::table::{RegionId, Table};
 use crate::{Error, JitHart, Options, Stats};
+use frontend::Region;
 use memory::UserSpace;
-use std::sync::{Arc, Mutex};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// What became of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,6 +20,9 @@ pub enum Request {
     Ready,
     /// It is being compiled.
     Queued,
+    /// It means compiling a large region again: ask again when the address has been reached this
+    /// many times more.
+    Later(u32),
     /// It cannot be compiled (nothing can be fetched there, or Cranelift refused it); do not ask
     /// again before the page changes.
     Refused,
@@ -19,62 +30,293 @@ pub enum Request {
 
 /// The compiler and all that it has compiled for one address space. Shared by the harts.
 pub struct Jit {
+    inner: Arc<Inner>,
+}
+
+/// What the background thread works on.
+pub struct Inner {
     options: Options,
     space: Arc<UserSpace>,
+    table: Mutex<Table>,
+    /// None until the first region is compiled: start-up shall cost nothing.
+    compiler: Mutex<Option<Compiler>>,
+    pub(crate) queue: Queue,
     stats: Mutex<Stats>,
+    /// Rises whenever code is dropped: harts then empty their jump caches.
+    epoch: AtomicU64,
+    /// Entries asked for in regions too large to be compiled at once for each, by region.
+    wanted: Mutex<HashMap<RegionId, HashSet<u64>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Jit {
     /// A compiler for the code in `space`.
     pub fn new(options: Options, space: Arc<UserSpace>) -> Result<Arc<Jit>, Error> {
+        crate::compiler::isa(&options)?;
         Ok(Arc::new(Jit {
-            options,
-            space,
-            stats: Mutex::default(),
+            inner: Arc::new(Inner {
+                options,
+                space,
+                table: Mutex::default(),
+                compiler: Mutex::default(),
+                queue: Queue::default(),
+                stats: Mutex::default(),
+                epoch: AtomicU64::new(0),
+                wanted: Mutex::default(),
+            }),
         }))
     }
 
     /// The choices it was made with.
     pub fn options(&self) -> &Options {
-        &self.options
+        &self.inner.options
     }
 
     /// A hart that runs this code; one for each thread.
     pub fn hart(self: &Arc<Self>) -> JitHart {
-        JitHart::new(self.clone(), SharedContext::new(self.space.base() as u64))
+        JitHart::new(
+            self.clone(),
+            SharedContext::new(self.inner.space.base() as u64),
+        )
     }
 
     /// Asks for code that begins at `pc`: finds the region around it and has it compiled.
-    pub fn request(&self, _pc: u64) -> Request {
-        Request::Refused
+    pub fn request(&self, pc: u64) -> Request {
+        self.inner.request(pc)
     }
 
     /// Whether compiled code begins at `pc`.
-    pub fn contains(&self, _pc: u64) -> bool {
-        false
+    pub fn contains(&self, pc: u64) -> bool {
+        lock(&self.inner.table).entry(pc).is_some()
     }
 
     /// Drops all code that was made from these guest pages (numbers, not addresses). Harts that
     /// are inside it leave it at their next region boundary; `JitHart::run` never enters it again.
-    pub fn invalidate(&self, _pages: &[u64]) {}
+    pub fn invalidate(&self, pages: &[u64]) {
+        self.inner.invalidate(pages);
+    }
 
     /// What has been done so far.
     pub fn stats(&self) -> Stats {
-        *self
-            .stats
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        *lock(&self.inner.stats)
     }
 
-    /// Makes this the child's own after a `fork` of the process. Call it in the child, before any
-    /// other method, on the only thread. The parent must hold [`Jit::quiesce`]'s guard across
-    /// the fork.
-    pub fn after_fork_in_child(&self) {}
+    /// Regions that wait for the background thread.
+    pub fn waiting(&self) -> usize {
+        self.inner.queue.len()
+    }
 
-    /// Stops background work until the guard is dropped (in the parent and in the child).
-    pub fn quiesce(&self) -> impl Drop + '_ {
-        self.stats
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// Forks the process by `fork` while nothing is half done, and makes this the child's own in
+    /// the child, where `is_child` holds for what `fork` returned: code compiled by either process
+    /// is not seen by the other, and the child compiles on a thread of its own.
+    pub fn fork<T>(&self, fork: impl FnOnce() -> T, is_child: impl FnOnce(&T) -> bool) -> T {
+        let inner = &*self.inner;
+        let queue = inner.queue.pause();
+        let compiler = lock(&inner.compiler);
+        let mut table = lock(&inner.table);
+        let (wanted, stats) = (lock(&inner.wanted), lock(&inner.stats));
+        let result = fork();
+        drop((wanted, stats, queue));
+        if is_child(&result) {
+            inner.queue.forget();
+            let unshared = compiler
+                .as_ref()
+                .is_none_or(|compiler| compiler.generation().unshare().is_ok());
+            if !unshared {
+                // Nothing of the old mappings may be entered again.
+                table.clear();
+                inner.epoch.fetch_add(1, Ordering::Release);
+            } else {
+                table.drop_unfinished();
+            }
+            drop((compiler, table));
+            if !unshared {
+                *lock(&inner.compiler) = None;
+            }
+        }
+        result
+    }
+}
+
+impl Drop for Jit {
+    fn drop(&mut self) {
+        self.inner.queue.stop();
+    }
+}
+
+impl Inner {
+    /// Rises whenever code is dropped.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// The code at `pc`, and the generation to keep alive while it runs.
+    pub fn entry(&self, pc: u64) -> Option<(Descriptor, Arc<Shared>)> {
+        let table = lock(&self.table);
+        Some((table.entry(pc)?, table.generation()?))
+    }
+
+    /// Counts a return for lack of code.
+    pub fn count_missing(&self, count: u64) {
+        lock(&self.stats).missing += count;
+    }
+
+    fn request(self: &Arc<Self>, pc: u64) -> Request {
+        let mut table = lock(&self.table);
+        if table.entry(pc).is_some() {
+            return Request::Ready;
+        }
+        let owner = table.owner(pc);
+        let mut entries = vec![pc];
+        let mut replaced = Vec::new();
+        if let Some(owner) = owner {
+            if let Some(answer) = self.postpone(&table, owner, pc) {
+                return answer;
+            }
+            replaced.push(owner);
+        }
+        let epoch = self.space.stale_epoch();
+        let mut region = self.discover(&table, &mut entries, &replaced);
+        // What it ran into belongs to it, if all together is not too large.
+        let mut neighbours: Vec<RegionId> = region
+            .borders
+            .iter()
+            .filter_map(|&border| table.owner(border))
+            .collect();
+        neighbours.sort_unstable();
+        neighbours.dedup();
+        neighbours.retain(|&id| !table.is_compiling(id) && !replaced.contains(&id));
+        let size = |ids: &[RegionId]| -> usize {
+            ids.iter()
+                .filter_map(|&id| table.region(id))
+                .map(|record| record.size)
+                .sum()
+        };
+        if !neighbours.is_empty() && region.len() + size(&neighbours) <= self.options.region_size {
+            for &id in &neighbours {
+                if let Some(answer) = self.postpone(&table, id, pc) {
+                    return answer;
+                }
+            }
+            replaced.append(&mut neighbours);
+            region = self.discover(&table, &mut entries, &replaced);
+        }
+        if region.block(pc).is_none_or(|block| block.insns.is_empty()) {
+            return Request::Refused;
+        }
+        let mut wanted = lock(&self.wanted);
+        for id in &replaced {
+            wanted.remove(id);
+        }
+        drop(wanted);
+        let id = table.begin(&region, &replaced);
+        drop(table);
+        let job = Job {
+            id,
+            region,
+            replaced,
+            epoch,
+        };
+        if self.options.background {
+            self.queue.push(job, self);
+            return Request::Queued;
+        }
+        if self.compile(job) {
+            Request::Ready
+        } else {
+            Request::Refused
+        }
+    }
+
+    /// Whether compiling region `id` again, now with `pc`, can wait: the larger it is and the more
+    /// often it was compiled, the longer.
+    fn postpone(&self, table: &Table, id: RegionId, pc: u64) -> Option<Request> {
+        if table.is_compiling(id) {
+            return Some(Request::Queued);
+        }
+        let record = table.region(id)?;
+        let patience = record.size as u32 / 16 * (1 << record.version.min(8));
+        let first = lock(&self.wanted).entry(id).or_default().insert(pc);
+        (first && patience > 64).then_some(Request::Later(patience))
+    }
+
+    /// Finds the region around `entries`, which comes to hold those of the replaced regions too.
+    fn discover(&self, table: &Table, entries: &mut Vec<u64>, replaced: &[RegionId]) -> Region {
+        let wanted = lock(&self.wanted);
+        for id in replaced {
+            entries.extend(
+                table
+                    .region(*id)
+                    .into_iter()
+                    .flat_map(|record| &record.entries),
+            );
+            entries.extend(wanted.get(id).into_iter().flatten());
+        }
+        drop(wanted);
+        let mut watched = HashSet::new();
+        let foreign = |pc: u64| table.owner(pc).is_some_and(|id| !replaced.contains(&id));
+        let size = self.options.region_size;
+        Region::discover(entries, size, foreign, |va| {
+            if watched.insert(va >> memory::PAGE_BITS) {
+                self.space.watch_code(&[va >> memory::PAGE_BITS]);
+            }
+            self.space.fetch(va)
+        })
+    }
+
+    /// Compiles a job and makes its code known. Whether that worked.
+    pub fn compile(&self, job: Job) -> bool {
+        let started = Instant::now();
+        let mut guard = lock(&self.compiler);
+        let compiled = match &mut *guard {
+            Some(compiler) => compiler.compile(&job.region),
+            None => Compiler::new(&self.options)
+                .and_then(|compiler| guard.insert(compiler).compile(&job.region)),
+        };
+        let mut table = lock(&self.table);
+        let stale = self.space.stale_since(job.epoch).1;
+        let pages = job.region.pages();
+        let stale = stale.iter().any(|page| pages.binary_search(page).is_ok());
+        let mut stats = lock(&self.stats);
+        stats.compile_ns += started.elapsed().as_nanos() as u64;
+        let compiled = match compiled {
+            Ok(compiled) if !stale => compiled,
+            Ok(_) | Err(_) => {
+                table.abandon(job.id);
+                return false;
+            }
+        };
+        let generation = table.generation();
+        let evicts = generation.is_some_and(|old| !Arc::ptr_eq(&old, &compiled.generation));
+        stats.evictions += u64::from(evicts);
+        stats.regions += 1;
+        stats.guest_instructions += compiled.instructions as u64;
+        stats.host_bytes += compiled.bytes as u64;
+        stats.dropped += job.replaced.len() as u64;
+        drop(stats);
+        let published = table.publish(job.id, &compiled);
+        table.retire(&job.replaced);
+        if evicts || !job.replaced.is_empty() {
+            self.epoch.fetch_add(1, Ordering::Release);
+        }
+        published
+    }
+
+    fn invalidate(&self, pages: &[u64]) {
+        let dropped = lock(&self.table).invalidate(pages);
+        if dropped > 0 {
+            self.epoch.fetch_add(1, Ordering::Release);
+            lock(&self.stats).dropped += dropped as u64;
+        }
+    }
+}
+
+impl Jit {
+    /// What the harts use.
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
     }
 }

@@ -1,19 +1,33 @@
 //! One hart on compiled code: enters it, and acts on why it came back.
 
-use crate::context::{Context, SharedContext};
-use crate::{Exit, Jit, Poll};
-use hart::HartState;
+use crate::analysis::window;
+use crate::compiler::Shared;
+use crate::context::{Context, JumpSlot, SharedContext, code, jump_slot};
+use crate::{Exit, Jit, Poll, host};
+use frontend::X;
+use hart::{Cause, HartState, Trap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// A hart that runs compiled code. It owns the hart's state: the engine reads and writes it here.
 pub struct JitHart {
     jit: Arc<Jit>,
     context: Arc<SharedContext>,
+    /// The generation that the jump cache leads into: kept alive while its code may run.
+    generation: Option<Arc<Shared>>,
+    /// When the jump cache was last emptied, see `Inner::epoch`.
+    epoch: u64,
 }
 
 impl JitHart {
     pub(crate) fn new(jit: Arc<Jit>, context: Arc<SharedContext>) -> Self {
-        JitHart { jit, context }
+        let epoch = jit.inner().epoch();
+        JitHart {
+            jit,
+            context,
+            generation: None,
+            epoch,
+        }
     }
 
     fn context(&mut self) -> &mut Context {
@@ -45,7 +59,105 @@ impl JitHart {
 
     /// Runs compiled code from `state.pc` on, region after region, until something else is needed.
     /// When counting, never beyond `instret == limit`; otherwise the limit is ignored.
-    pub fn run(&mut self, _limit: u64) -> Exit {
-        Exit::Missing
+    pub fn run(&mut self, limit: u64) -> Exit {
+        let counting = self.jit.options().counting;
+        let mut missing = 0;
+        let exit = loop {
+            if counting && self.state().instret >= limit {
+                break Exit::Limit;
+            }
+            if !self.keeps_promises() {
+                break Exit::Interpret;
+            }
+            let Some((function, entry)) = self.find(self.state().pc) else {
+                break Exit::Missing;
+            };
+            match self.enter(function, entry, limit) {
+                code::MISSING => missing += 1,
+                code::LIMIT => break Exit::Limit,
+                code::POLL => break Exit::Poll,
+                code::FENCE_I => break Exit::FenceI,
+                code::TRAP => break self.trap(),
+                _ => break Exit::Interpret,
+            }
+            if self.context.poll().load(Ordering::Relaxed) != 0 {
+                break Exit::Poll;
+            }
+        };
+        if missing > 0 {
+            self.jit.inner().count_missing(missing);
+        }
+        exit
+    }
+
+    /// Whether the state is as every region takes it for granted, see `Facts::outside`. If not,
+    /// the interpreter runs until it is.
+    fn keeps_promises(&self) -> bool {
+        let x = &self.state().x;
+        let reach = window::STACK_REACH as u64;
+        x[X::SP.index()].wrapping_add(reach) < memory::LIMIT + 2 * reach
+            && x[3] < memory::LIMIT
+            && x[X::TP.index()] < memory::LIMIT
+    }
+
+    /// The code at `pc`, by the jump cache or the table.
+    fn find(&mut self, pc: u64) -> Option<(u64, u64)> {
+        let epoch = self.jit.inner().epoch();
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.context().empty_jump_cache();
+        }
+        let slot = self.context().jump_cache[jump_slot(pc)];
+        if slot.pc == pc && slot.function != 0 {
+            return Some((slot.function, slot.entry));
+        }
+        let (descriptor, generation) = self.jit.inner().entry(pc)?;
+        let same = self
+            .generation
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, &generation));
+        if !same {
+            // The old generation's code may go as soon as no slot leads there.
+            self.context().empty_jump_cache();
+            self.generation = Some(generation);
+        }
+        self.context().jump_cache[jump_slot(pc)] =
+            JumpSlot::new(pc, descriptor.function, descriptor.entry);
+        Some((descriptor.function, descriptor.entry))
+    }
+
+    fn enter(&mut self, function: u64, entry: u64, limit: u64) -> u64 {
+        let Some(generation) = &self.generation else {
+            return code::MISSING;
+        };
+        let trampoline = generation.generation.trampoline;
+        let counting = self.jit.options().counting;
+        let context = self.context.pointer();
+        // SAFETY: this hart owns the context and lends it to the code; the jump cache and the
+        // table hold only entries of the generation that is kept alive here, or, after an
+        // eviction that the epoch has not told yet, of one that is still kept alive here.
+        unsafe {
+            let state = &raw mut (*context).state;
+            (*context).left = limit.wrapping_sub((*state).instret);
+            let (sp, a0) = ((*state).x[X::SP.index()], (*state).x[X::A0.index()]);
+            let code = host::enter(context, function, entry, sp, a0, trampoline);
+            if counting {
+                (*state).instret = limit.wrapping_sub((*context).left);
+            }
+            code
+        }
+    }
+
+    /// The trap that compiled code or the fault handler left.
+    fn trap(&mut self) -> Exit {
+        let context = self.context();
+        let cause = match context.cause {
+            cause if cause == Cause::EcallFromU as u64 => Cause::EcallFromU,
+            cause if cause == Cause::LoadAccessFault as u64 => Cause::LoadAccessFault,
+            cause if cause == Cause::StoreAccessFault as u64 => Cause::StoreAccessFault,
+            cause if cause == Cause::StorePageFault as u64 => Cause::StorePageFault,
+            _ => Cause::LoadPageFault,
+        };
+        Exit::Trap(Trap::new(cause, context.tval))
     }
 }

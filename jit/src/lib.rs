@@ -5,12 +5,21 @@
 //! returns, the [`HartState`](hart::HartState) is exact, so that an interpreter can go on from
 //! there.
 
+mod analysis;
+mod background;
+mod code;
+mod compiler;
 mod context;
 mod error;
 mod exit;
+mod graph;
+mod helpers;
+mod host;
 mod jit;
 mod jit_hart;
 mod options;
+mod table;
+mod translate;
 
 pub use context::Poll;
 pub use error::Error;

@@ -1,0 +1,213 @@
+//! Compiled code in memory: how regions find each other, and how a fault finds its instruction.
+
+use crate::context::{Context, offset};
+use crate::host;
+use crate::translate::Site;
+use hart::memory_access;
+use memory::{Access, CodeRange, Fault, HostFrame};
+use std::ops::Range;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+/// An entry of a region, as jumps to it need it. Never changes once compiled code can see it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Descriptor {
+    /// Host address of the region's function.
+    pub function: u64,
+    /// Which of its entries.
+    pub entry: u64,
+    /// Its guest address.
+    pub pc: u64,
+}
+
+/// A direct jump out of a region. Compiled code loads `target` and follows it.
+#[repr(C)]
+pub struct Slot {
+    target: AtomicPtr<Descriptor>,
+    /// The target while there is no code: the function is the stub that returns to `JitHart`, the
+    /// entry is this descriptor's own address.
+    stub: Descriptor,
+}
+
+impl Slot {
+    /// A slot for jumps to `pc`, not linked.
+    pub fn new(pc: u64, missing: u64) -> Box<Slot> {
+        let mut slot = Box::new(Slot {
+            target: AtomicPtr::new(std::ptr::null_mut()),
+            stub: Descriptor {
+                function: missing,
+                entry: 0,
+                pc,
+            },
+        });
+        slot.stub.entry = &raw const slot.stub as u64;
+        slot.unlink();
+        slot
+    }
+
+    /// Where it leads to.
+    pub fn pc(&self) -> u64 {
+        self.stub.pc
+    }
+
+    /// Makes jumps go to `descriptor`, which must stay valid as long as this is linked to it.
+    pub fn link(&self, descriptor: &Descriptor) {
+        self.target
+            .store((&raw const *descriptor).cast_mut(), Ordering::Release);
+    }
+
+    /// Makes jumps return to `JitHart`.
+    pub fn unlink(&self) {
+        self.target
+            .store((&raw const self.stub).cast_mut(), Ordering::Release);
+    }
+}
+
+/// One region's host code.
+#[derive(Debug)]
+pub struct Code {
+    /// Where it is, as executed.
+    pub range: Range<usize>,
+    /// The guest instructions that it came from.
+    pub sites: Vec<Site>,
+    /// Offsets of host instructions that access guest memory, ascending, and the site of each.
+    pub accesses: Vec<(u32, u32)>,
+}
+
+impl Code {
+    /// The guest instruction of a faulting host instruction.
+    fn site(&self, pc: usize) -> Option<&Site> {
+        let offset = u32::try_from(pc.checked_sub(self.range.start)?).ok()?;
+        let index = self
+            .accesses
+            .binary_search_by_key(&offset, |&(at, _)| at)
+            .ok()?;
+        self.sites.get(self.accesses[index].1 as usize)
+    }
+}
+
+/// Most regions in a generation.
+const CODES: usize = 1 << 16;
+
+/// Code that is dropped at once: functions cannot be freed one by one.
+pub struct Generation {
+    /// Called by the host's ABI to enter a region.
+    pub trampoline: usize,
+    /// Where unlinked slots lead.
+    pub missing: u64,
+    /// By ascending address. Appended to under the compiler's lock, read by the fault handler.
+    codes: Box<[AtomicPtr<Code>]>,
+    count: AtomicUsize,
+    range: Option<CodeRange>,
+    /// Whether instructions are counted.
+    counting: bool,
+    /// The memory itself; freed last.
+    _arena: std::sync::Arc<host::Arena>,
+}
+
+impl Generation {
+    /// An empty one, in `arena`. Its faults are handled from now on.
+    pub fn new(
+        arena: std::sync::Arc<host::Arena>,
+        trampoline: usize,
+        missing: u64,
+        counting: bool,
+    ) -> Box<Generation> {
+        let codes = (0..CODES)
+            .map(|_| AtomicPtr::new(std::ptr::null_mut()))
+            .collect();
+        let executable = arena.executable();
+        let mut generation = Box::new(Generation {
+            trampoline,
+            missing,
+            codes,
+            count: AtomicUsize::new(0),
+            range: None,
+            counting,
+            _arena: arena,
+        });
+        let data = &raw const *generation as usize;
+        generation.range = memory::register_code(executable, on_fault, data);
+        generation
+    }
+
+    /// Whether faults will be handled; else no code of it may run.
+    pub fn is_registered(&self) -> bool {
+        self.range.is_some()
+    }
+
+    /// Adds code, which lies behind all that was added before. Whether there was room.
+    pub fn add(&self, code: Code) -> bool {
+        let count = self.count.load(Ordering::Relaxed);
+        let Some(place) = self.codes.get(count) else {
+            return false;
+        };
+        place.store(Box::into_raw(Box::new(code)), Ordering::Release);
+        self.count.store(count + 1, Ordering::Release);
+        true
+    }
+
+    /// The code that a host instruction belongs to. Safe in a signal handler.
+    fn code_at(&self, pc: usize) -> Option<&Code> {
+        let count = self.count.load(Ordering::Acquire);
+        let code = |index: usize| {
+            // SAFETY: places below `count` hold code that lives as long as the generation.
+            unsafe { &*self.codes[index].load(Ordering::Acquire) }
+        };
+        let (mut low, mut high) = (0, count);
+        while low < high {
+            let middle = (low + high) / 2;
+            if code(middle).range.end <= pc {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        (low < count && code(low).range.contains(&pc)).then(|| code(low))
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        // First its faults are no longer handled, then what the handler reads may go.
+        self.range = None;
+        for code in &self.codes[..*self.count.get_mut()] {
+            // SAFETY: `add` made it from a box, and nobody else frees it.
+            drop(unsafe { Box::from_raw(code.load(Ordering::Relaxed)) });
+        }
+    }
+}
+
+/// Ends the run of the hart whose access faulted, with its trap. Runs in the signal handler.
+fn on_fault(frame: &mut HostFrame<'_>, fault: Fault, data: usize) -> bool {
+    // SAFETY: `data` is the generation that registered the range, and it unregisters before it
+    // goes.
+    let generation = unsafe { &*(data as *const Generation) };
+    let Some(site) = generation
+        .code_at(frame.pc())
+        .and_then(|code| code.site(frame.pc()))
+    else {
+        return false;
+    };
+    let context = frame.register(host::PINNED_REGISTER) as *mut Context;
+    // SAFETY: in region code the pinned register holds the context of the hart that this thread
+    // runs, and the thread is stopped at one of its instructions.
+    let context = unsafe { &mut *context };
+    let access = if site.store {
+        Access::Store
+    } else {
+        Access::Load
+    };
+    let trap = memory_access::trap(Fault { access, ..fault });
+    context.state.pc = site.pc;
+    context.cause = trap.cause as u64;
+    context.tval = trap.tval;
+    if generation.counting {
+        context.left = context.left.wrapping_sub(u64::from(site.retired));
+    }
+    frame.set_pc(host::leave as *const () as usize);
+    true
+}
+
+/// Offset of the field that the host's entry code keeps the stack pointer in.
+pub const HOST_STACK: usize = offset::HOST_STACK as usize;

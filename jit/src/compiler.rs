@@ -1,0 +1,420 @@
+//! A region through Cranelift into executable memory. One compiler fills one generation after the
+//! other.
+
+use crate::code::{Code, Descriptor, Generation, Slot};
+use crate::context::{code, offset};
+use crate::graph::Graph;
+use crate::host::Arena;
+use crate::translate::{self, Linker, Settings, TRAP_CODES};
+use crate::{Error, Options, helpers};
+use cranelift_codegen::ir::{
+    AbiParam, FuncRef, Function, InstBuilder, MemFlagsData, Signature, types,
+};
+use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift_jit::{BranchProtection, JITBuilder, JITMemoryKind, JITMemoryProvider, JITModule};
+use cranelift_module::{FuncId, Linkage, Module, ModuleResult};
+use frontend::Region;
+use std::io;
+use std::mem::offset_of;
+use std::sync::{Arc, Mutex};
+
+/// The name by which compiled code calls `helpers::float`.
+const FLOAT: &str = "float";
+
+/// Hands out an arena's memory to Cranelift, packed.
+struct Provider(Arc<Arena>);
+
+impl JITMemoryProvider for Provider {
+    fn allocate(&mut self, size: usize, align: u64, _: JITMemoryKind) -> io::Result<*mut u8> {
+        self.0.allocate(size, align as usize)
+    }
+    // The arena goes when the generation does.
+    unsafe fn free_memory(&mut self) {}
+    fn finalize(&mut self, _: BranchProtection) -> ModuleResult<()> {
+        self.0.publish();
+        Ok(())
+    }
+}
+
+/// What a region's code needs to stay where it is while code may run: compiled code holds the
+/// addresses of both.
+pub struct Links {
+    /// The jumps out of it.
+    pub slots: Vec<Box<Slot>>,
+    /// Its entries.
+    pub descriptors: Box<[Descriptor]>,
+}
+
+/// A region, compiled.
+pub struct Compiled {
+    /// Its jumps and entries.
+    pub links: Arc<Links>,
+    /// The generation that it is part of.
+    pub generation: Arc<Shared>,
+    /// Bytes of host code.
+    pub bytes: usize,
+    /// Guest instructions.
+    pub instructions: usize,
+}
+
+/// A generation and what its code points to.
+pub struct Shared {
+    /// Declared first, so that its faults are forgotten before anything goes.
+    pub generation: Box<Generation>,
+    links: Mutex<Vec<Arc<Links>>>,
+    arena: Arc<Arena>,
+}
+
+impl Shared {
+    /// See [`Arena::unshare`].
+    pub fn unshare(&self) -> io::Result<()> {
+        self.arena.unshare()
+    }
+}
+
+/// The host's instruction set with the settings that the translator counts on.
+pub fn isa(options: &Options) -> Result<OwnedTargetIsa, Error> {
+    let builder = cranelift_native::builder().map_err(|reason| Error::Host(reason.into()))?;
+    builder
+        .finish(settings::Flags::new(flags(options)?))
+        .map_err(|error| Error::Host(error.to_string()))
+}
+
+/// Cranelift's settings, for any host.
+pub fn flags(options: &Options) -> Result<settings::Builder, Error> {
+    let mut flags = settings::builder();
+    let chosen = [
+        ("opt_level", if options.optimize { "speed" } else { "none" }),
+        (
+            "enable_verifier",
+            if options.verify { "true" } else { "false" },
+        ),
+        ("enable_pinned_reg", "true"),
+        ("preserve_frame_pointers", "true"),
+        // Another hart may write between two loads of one address: none may be left out.
+        ("enable_alias_analysis", "false"),
+        ("is_pic", "false"),
+        ("use_colocated_libcalls", "false"),
+        ("enable_probestack", "false"),
+        ("unwind_info", "false"),
+        ("enable_heap_access_spectre_mitigation", "false"),
+        ("enable_table_access_spectre_mitigation", "false"),
+    ];
+    for (name, value) in chosen {
+        flags
+            .set(name, value)
+            .map_err(|error| Error::Host(format!("{name}: {error}")))?;
+    }
+    Ok(flags)
+}
+
+/// The settings that depend on the host's instruction set.
+pub fn translation(options: &Options, isa: &dyn cranelift_codegen::isa::TargetIsa) -> Settings {
+    let has = |name: &str| {
+        isa.isa_flags()
+            .iter()
+            .any(|flag| flag.name == name && flag.as_bool() == Some(true))
+    };
+    let x86 = isa.triple().architecture == target_lexicon::Architecture::X86_64;
+    Settings {
+        counting: options.counting,
+        sabotage: options.sabotage,
+        fma: !x86 || has("has_fma"),
+    }
+}
+
+/// Makes code.
+pub struct Compiler {
+    options: Options,
+    settings: Settings,
+    module: JITModule,
+    thunk: FuncId,
+    shared: Arc<Shared>,
+    context: cranelift_codegen::Context,
+    builder: FunctionBuilderContext,
+}
+
+struct Slots<'a> {
+    module: &'a mut JITModule,
+    thunk: FuncId,
+    imported: Option<FuncRef>,
+    missing: u64,
+    slots: Vec<Box<Slot>>,
+}
+
+impl Linker for Slots<'_> {
+    fn slot(&mut self, pc: u64) -> u64 {
+        let slot = Slot::new(pc, self.missing);
+        let address = &raw const *slot as u64;
+        self.slots.push(slot);
+        address
+    }
+
+    fn float_thunk(&mut self, func: &mut Function) -> FuncRef {
+        *self
+            .imported
+            .get_or_insert_with(|| self.module.declare_func_in_func(self.thunk, func))
+    }
+}
+
+impl Compiler {
+    /// A compiler with an empty generation.
+    pub fn new(options: &Options) -> Result<Compiler, Error> {
+        let isa = isa(options)?;
+        let settings = translation(options, &*isa);
+        let arena = Arena::new(options.code_bytes).map_err(|source| Error::Reserve {
+            bytes: options.code_bytes,
+            source,
+        })?;
+        let arena = Arc::new(arena);
+        let names = cranelift_module::default_libcall_names();
+        let mut jit = JITBuilder::with_isa(isa, names);
+        jit.memory_provider(Box::new(Provider(arena.clone())));
+        jit.symbol(FLOAT, helpers::float as *const u8);
+        let mut module = JITModule::new(jit);
+        let mut context = module.make_context();
+        let mut builder = FunctionBuilderContext::new();
+        let fixed = fixed_functions(&mut module, &mut context, &mut builder)
+            .map_err(|error| Error::Host(error.to_string()))?;
+        let at = |id: FuncId| arena.executed_at(module.get_finalized_function(id));
+        let generation = Generation::new(
+            arena.clone(),
+            at(fixed.trampoline),
+            at(fixed.missing) as u64,
+            options.counting,
+        );
+        if !generation.is_registered() {
+            return Err(Error::Host("too many code ranges are registered".into()));
+        }
+        let shared = Arc::new(Shared {
+            generation,
+            links: Mutex::default(),
+            arena,
+        });
+        Ok(Compiler {
+            options: options.clone(),
+            settings,
+            module,
+            thunk: fixed.thunk,
+            shared,
+            context,
+            builder,
+        })
+    }
+
+    /// The generation that is being filled.
+    pub fn generation(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Compiles a region; into a new generation, if the current one is nearly full.
+    pub fn compile(&mut self, region: &Region) -> Result<Compiled, Error> {
+        // More than any instruction takes.
+        let room = 1024 * region.len() + (64 << 10);
+        if self.shared.arena.left() < room && self.shared.arena.used() > room {
+            *self = Compiler::new(&self.options)?;
+        }
+        let failed = |reason: String| {
+            let pc = region.entries.first().copied().unwrap_or(0);
+            Error::Compile { pc, reason }
+        };
+        let graph = Graph::new(region);
+        self.module.clear_context(&mut self.context);
+        let signature = translate::signature(CallConv::Tail);
+        self.context.func.signature = signature.clone();
+        let config = self.module.target_config();
+        let id = self
+            .module
+            .declare_anonymous_function(&signature)
+            .map_err(|error| failed(error.to_string()))?;
+        let mut slots = Slots {
+            module: &mut self.module,
+            thunk: self.thunk,
+            imported: None,
+            missing: self.shared.generation.missing,
+            slots: Vec::new(),
+        };
+        let sites = translate::translate(
+            &mut self.context.func,
+            &mut self.builder,
+            &graph,
+            &self.settings,
+            &mut slots,
+            config,
+        );
+        let slots = slots.slots;
+        let sites = match sites {
+            Ok(sites) => sites,
+            Err(reason) => {
+                // The builder may hold half a function.
+                self.builder = FunctionBuilderContext::new();
+                return Err(failed(reason));
+            }
+        };
+        self.module
+            .define_function(id, &mut self.context)
+            .and_then(|()| self.module.finalize_definitions())
+            .map_err(|error| failed(format!("{error:?}")))?;
+        let compiled = self
+            .context
+            .compiled_code()
+            .ok_or_else(|| failed("no code".into()))?;
+        let start = self
+            .shared
+            .arena
+            .executed_at(self.module.get_finalized_function(id));
+        let bytes = compiled.code_buffer().len();
+        let accesses = accesses(&compiled.buffer);
+        let descriptors = graph
+            .entries
+            .iter()
+            .enumerate()
+            .map(|(entry, &(pc, _))| Descriptor {
+                function: start as u64,
+                entry: entry as u64,
+                pc,
+            });
+        let links = Arc::new(Links {
+            slots,
+            descriptors: descriptors.collect(),
+        });
+        self.shared
+            .links
+            .lock()
+            .unwrap_or_else(|p| p.into_inner())
+            .push(links.clone());
+        let code = Code {
+            range: start..start + bytes,
+            sites,
+            accesses,
+        };
+        if !self.shared.generation.add(code) {
+            // As if the arena were full: the next call begins a new one.
+            *self = Compiler::new(&self.options)?;
+            return Err(failed("too many regions in this generation".into()));
+        }
+        Ok(Compiled {
+            links,
+            generation: self.shared.clone(),
+            bytes,
+            instructions: region.len(),
+        })
+    }
+}
+
+/// Which site each host instruction that accesses guest memory belongs to.
+///
+/// Cranelift may have a later instruction do a load, under that one's location. The access's own
+/// number modulo `TRAP_CODES` came along as its trap code, and the load lies less than that before.
+fn accesses(
+    buffer: &cranelift_codegen::MachBufferFinalized<cranelift_codegen::Final>,
+) -> Vec<(u32, u32)> {
+    let locations = buffer.get_srclocs_sorted();
+    let mut accesses = Vec::new();
+    for trap in buffer.traps() {
+        let number = usize::from(trap.code.as_raw().get());
+        if number == 0 || number > TRAP_CODES {
+            continue;
+        }
+        let index = locations.partition_point(|location| location.end <= trap.offset);
+        let Some(location) = locations.get(index) else {
+            continue;
+        };
+        if location.start > trap.offset || location.loc.is_default() {
+            continue;
+        }
+        let at = location.loc.bits() as usize;
+        let back = (at + TRAP_CODES - (number - 1)) % TRAP_CODES;
+        if let Some(site) = at.checked_sub(back) {
+            accesses.push((trap.offset, site as u32));
+        }
+    }
+    accesses.sort_unstable();
+    accesses
+}
+
+struct Fixed {
+    trampoline: FuncId,
+    missing: FuncId,
+    thunk: FuncId,
+}
+
+/// The functions that every generation begins with.
+fn fixed_functions(
+    module: &mut JITModule,
+    context: &mut cranelift_codegen::Context,
+    builder: &mut FunctionBuilderContext,
+) -> ModuleResult<Fixed> {
+    let trusted = MemFlagsData::trusted();
+    let c = CallConv::triple_default(module.isa().triple());
+    let region = translate::signature(CallConv::Tail);
+    let integer = AbiParam::new(types::I64);
+
+    // From `host::enter`: function, entry, sp, a0.
+    let mut signature = Signature::new(c);
+    signature.params = vec![integer; 4];
+    signature.returns = vec![integer];
+    let trampoline = define(module, context, builder, &signature, |b, params, _| {
+        let region = b.import_signature(region.clone());
+        let call = b.ins().call_indirect(region, params[0], &params[1..]);
+        let result = b.inst_results(call)[0];
+        b.ins().return_(&[result]);
+    })?;
+
+    // Where unlinked slots lead; the entry is the address of the stub descriptor.
+    let missing = define(module, context, builder, &region, |b, params, _| {
+        let pc = b.ins().load(
+            types::I64,
+            trusted,
+            params[0],
+            offset_of!(Descriptor, pc) as i32,
+        );
+        let context = b.ins().get_pinned_reg(types::I64);
+        b.ins().store(trusted, pc, context, offset::PC);
+        let result = b.ins().iconst(types::I64, code::MISSING as i64);
+        b.ins().return_(&[result]);
+    })?;
+
+    // What cold paths call; preserves all registers.
+    let mut helper = Signature::new(c);
+    helper.params = vec![integer];
+    let helper = module.declare_function(FLOAT, Linkage::Import, &helper)?;
+    let signature = Signature::new(CallConv::PreserveAll);
+    let thunk = define(module, context, builder, &signature, |b, _, module| {
+        let helper = module.declare_func_in_func(helper, b.func);
+        let context = b.ins().get_pinned_reg(types::I64);
+        b.ins().call(helper, &[context]);
+        b.ins().return_(&[]);
+    })?;
+    module.finalize_definitions()?;
+    Ok(Fixed {
+        trampoline,
+        missing,
+        thunk,
+    })
+}
+
+fn define(
+    module: &mut JITModule,
+    context: &mut cranelift_codegen::Context,
+    builder: &mut FunctionBuilderContext,
+    signature: &Signature,
+    body: impl FnOnce(&mut FunctionBuilder<'_>, &[cranelift_codegen::ir::Value], &mut JITModule),
+) -> ModuleResult<FuncId> {
+    module.clear_context(context);
+    context.func.signature = signature.clone();
+    // Local: calls between functions of the module are relative, as the executable view needs.
+    let id = module.declare_anonymous_function(signature)?;
+    let mut b = FunctionBuilder::new(&mut context.func, builder);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    b.seal_block(entry);
+    let params = b.block_params(entry).to_vec();
+    body(&mut b, &params, module);
+    b.finalize(module.target_config());
+    module.define_function(id, context)?;
+    Ok(id)
+}

@@ -1,0 +1,418 @@
+//! A region as the translator sees it: numbered nodes instead of addresses, short forward branches
+//! folded into predicated steps, loops found.
+
+use frontend::{Flow, Insn, Region};
+use std::collections::HashMap;
+
+/// Index of a node in its graph.
+pub type NodeId = usize;
+
+/// One guest instruction.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Where it is.
+    pub pc: u64,
+    /// What it does.
+    pub insn: Insn,
+    /// Its bytes.
+    pub len: u8,
+    /// Which step of the same node is the branch that, if taken, skips this one.
+    pub skipped_by: Option<usize>,
+}
+
+impl Step {
+    /// Registers read, as bits: x1 to x31 at 1 to 31, f at 32 to 63. A step that may be skipped
+    /// also reads what it writes, since it may have to keep it.
+    pub fn uses(&self) -> u64 {
+        let uses = match self.insn {
+            Insn::FenceI(_) | Insn::Fence(_) => 0,
+            insn => insn.uses().bits(),
+        };
+        if self.skipped_by.is_some() {
+            uses | self.defs()
+        } else {
+            uses
+        }
+    }
+
+    /// Registers written, as bits.
+    pub fn defs(&self) -> u64 {
+        match self.insn {
+            Insn::FenceI(_) | Insn::Fence(_) => 0,
+            insn => insn.defs().bits(),
+        }
+    }
+
+    /// The address behind it.
+    pub fn next(&self) -> u64 {
+        self.pc.wrapping_add(u64::from(self.len))
+    }
+}
+
+/// Where an edge leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// To a node of this graph.
+    Node(NodeId),
+    /// Out of the region, to this address.
+    Outside(u64),
+}
+
+/// How a node ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// Goes on there.
+    Jump(Target),
+    /// The last step is a branch.
+    Branch {
+        /// Where it goes if taken.
+        taken: Target,
+        /// Where if not.
+        next: Target,
+    },
+    /// The last step is a jalr; it leaves the region.
+    Indirect,
+    /// The last step is an ecall, ebreak or fence.i: back to the engine.
+    System,
+    /// Nothing can be decoded at this address: the interpreter raises the trap.
+    Interpret(u64),
+}
+
+/// Steps that run one after the other.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Address of the first step.
+    pub start: u64,
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// How it ends.
+    pub end: End,
+    /// Whether the region may be entered here.
+    pub entry: bool,
+    /// Whether an edge from a later node in the order comes back here.
+    pub header: bool,
+    /// The nodes of the loop that it is the header of, itself included.
+    pub body: Vec<NodeId>,
+    /// The nodes with an edge to it.
+    pub preds: Vec<NodeId>,
+}
+
+impl Node {
+    /// Where its edges lead.
+    pub fn targets(&self) -> impl Iterator<Item = Target> {
+        let (first, second) = match self.end {
+            End::Jump(target) => (Some(target), None),
+            End::Branch { taken, next } => (Some(taken), Some(next)),
+            End::Indirect | End::System | End::Interpret(_) => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+
+    /// The nodes that its edges lead to.
+    pub fn successors(&self) -> impl Iterator<Item = NodeId> {
+        self.targets().filter_map(|target| match target {
+            Target::Node(node) => Some(node),
+            Target::Outside(_) => None,
+        })
+    }
+}
+
+/// A region's nodes.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// The nodes. Those folded into others are unreachable and not in `order`.
+    pub nodes: Vec<Node>,
+    /// Entry addresses and their nodes.
+    pub entries: Vec<(u64, NodeId)>,
+    /// Reachable nodes in reverse postorder: without retreating edges, each comes after all
+    /// that lead to it.
+    pub order: Vec<NodeId>,
+}
+
+/// A branch over at most this many instructions becomes selects.
+const LONGEST_SKIP: usize = 4;
+
+impl Graph {
+    /// The graph of a region.
+    pub fn new(region: &Region) -> Graph {
+        let ids: HashMap<u64, NodeId> = region
+            .blocks
+            .iter()
+            .enumerate()
+            .map(|(id, block)| (block.start, id))
+            .collect();
+        let target = |pc: u64| {
+            ids.get(&pc)
+                .map_or(Target::Outside(pc), |&id| Target::Node(id))
+        };
+        let nodes = region.blocks.iter().map(|block| {
+            let steps = block.iter().map(|(pc, decoded)| Step {
+                pc,
+                insn: decoded.insn,
+                len: decoded.len,
+                skipped_by: None,
+            });
+            Node {
+                start: block.start,
+                steps: steps.collect(),
+                end: match block.flow {
+                    Flow::Fallthrough => End::Jump(target(block.end)),
+                    Flow::Jump(to) => End::Jump(target(to)),
+                    Flow::Branch(to) => End::Branch {
+                        taken: target(to),
+                        next: target(block.end),
+                    },
+                    Flow::Call(callee) => End::Jump(Target::Outside(callee)),
+                    Flow::IndirectCall | Flow::Return | Flow::Indirect => End::Indirect,
+                    Flow::System => End::System,
+                    Flow::Illegal => End::Interpret(block.end),
+                },
+                entry: false,
+                header: false,
+                body: Vec::new(),
+                preds: Vec::new(),
+            }
+        });
+        let mut graph = Graph {
+            nodes: nodes.collect(),
+            entries: Vec::new(),
+            order: Vec::new(),
+        };
+        for &pc in &region.entries {
+            if let Target::Node(id) = target(pc) {
+                graph.nodes[id].entry = true;
+                graph.entries.push((pc, id));
+            }
+        }
+        graph.find_predecessors();
+        graph.fold_short_branches();
+        graph.find_order();
+        graph.find_predecessors();
+        graph.find_loops();
+        graph
+    }
+
+    fn find_predecessors(&mut self) {
+        for node in &mut self.nodes {
+            node.preds.clear();
+        }
+        let all: Vec<NodeId> = if self.order.is_empty() {
+            (0..self.nodes.len()).collect()
+        } else {
+            self.order.clone()
+        };
+        for id in all {
+            let successors: Vec<NodeId> = self.nodes[id].successors().collect();
+            for successor in successors {
+                if !self.nodes[successor].preds.contains(&id) {
+                    self.nodes[successor].preds.push(id);
+                }
+            }
+        }
+    }
+
+    /// Appends to a node what only it leads to, and makes branches over a few harmless
+    /// instructions into predicates.
+    fn fold_short_branches(&mut self) {
+        let mut folded = vec![false; self.nodes.len()];
+        for id in 0..self.nodes.len() {
+            while !folded[id] {
+                let next = match self.nodes[id].end {
+                    End::Jump(Target::Node(next)) if self.only_from(next, id) => next,
+                    End::Branch {
+                        taken: Target::Node(taken),
+                        next: Target::Node(next),
+                    } if next != taken
+                        && self.only_from(next, id)
+                        && self.skippable(next, taken) =>
+                    {
+                        let branch = self.nodes[id].steps.len() - 1;
+                        let mut steps = std::mem::take(&mut self.nodes[next].steps);
+                        for step in &mut steps {
+                            step.skipped_by = Some(branch);
+                        }
+                        self.nodes[id].steps.append(&mut steps);
+                        self.nodes[id].end = End::Jump(Target::Node(taken));
+                        self.nodes[taken].preds.retain(|&pred| pred != next);
+                        folded[next] = true;
+                        continue;
+                    }
+                    End::Jump(_)
+                    | End::Branch { .. }
+                    | End::Indirect
+                    | End::System
+                    | End::Interpret(_) => break,
+                };
+                let base = self.nodes[id].steps.len();
+                let mut steps = std::mem::take(&mut self.nodes[next].steps);
+                for step in &mut steps {
+                    step.skipped_by = step.skipped_by.map(|branch| branch + base);
+                }
+                self.nodes[id].steps.append(&mut steps);
+                self.nodes[id].end = self.nodes[next].end;
+                folded[next] = true;
+                let successors: Vec<NodeId> = self.nodes[id].successors().collect();
+                for successor in successors {
+                    for pred in &mut self.nodes[successor].preds {
+                        if *pred == next {
+                            *pred = id;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether `node` can only be reached from `from`.
+    fn only_from(&self, node: NodeId, from: NodeId) -> bool {
+        node != from && !self.nodes[node].entry && self.nodes[node].preds == [from]
+    }
+
+    /// Whether `node` is short and harmless and goes on at `join`.
+    fn skippable(&self, node: NodeId, join: NodeId) -> bool {
+        let node = &self.nodes[node];
+        node.end == End::Jump(Target::Node(join))
+            && node.steps.len() <= LONGEST_SKIP
+            && node
+                .steps
+                .iter()
+                .all(|step| step.skipped_by.is_none() && harmless(step.insn))
+    }
+
+    fn find_order(&mut self) {
+        let mut seen = vec![false; self.nodes.len()];
+        let mut postorder = Vec::new();
+        for &(_, entry) in self.entries.iter().rev() {
+            if std::mem::replace(&mut seen[entry], true) {
+                continue;
+            }
+            let mut stack = vec![(entry, self.nodes[entry].successors().collect::<Vec<_>>())];
+            while let Some((node, successors)) = stack.last_mut() {
+                // The fallthrough is the last successor: visited first it ends up last in the
+                // postorder's reverse, next to its predecessor it shall be; so visit it last.
+                if successors.is_empty() {
+                    postorder.push(*node);
+                    stack.pop();
+                } else {
+                    let successor = successors.remove(0);
+                    if !std::mem::replace(&mut seen[successor], true) {
+                        stack.push((successor, self.nodes[successor].successors().collect()));
+                    }
+                }
+            }
+        }
+        postorder.reverse();
+        self.order = postorder;
+    }
+
+    /// Marks the targets of retreating edges, and collects for each the nodes that lead back to it
+    /// without passing through it. Every cycle has such an edge, whatever its shape.
+    fn find_loops(&mut self) {
+        let mut position = vec![0; self.nodes.len()];
+        for (at, &id) in self.order.iter().enumerate() {
+            position[id] = at;
+        }
+        for &header in &self.order.clone() {
+            let back: Vec<NodeId> = self.nodes[header]
+                .preds
+                .iter()
+                .copied()
+                .filter(|&pred| position[pred] >= position[header])
+                .collect();
+            if back.is_empty() {
+                continue;
+            }
+            let mut body = vec![header];
+            let mut inside = vec![false; self.nodes.len()];
+            inside[header] = true;
+            let mut stack = back;
+            while let Some(node) = stack.pop() {
+                // What comes before the header in the order is not in its loop: such a path
+                // enters an irreducible loop from the side.
+                if inside[node] || position[node] < position[header] {
+                    continue;
+                }
+                inside[node] = true;
+                body.push(node);
+                stack.extend(&self.nodes[node].preds);
+            }
+            self.nodes[header].header = true;
+            self.nodes[header].body = body;
+        }
+    }
+}
+
+/// Whether executing an instruction where it should have been skipped, its result thrown away,
+/// goes unnoticed: integer computations that cost little.
+fn harmless(insn: Insn) -> bool {
+    use frontend::Op::*;
+    let defs = insn.defs();
+    // One integer register is written.
+    if defs.x_bits() == 0 || defs.f_bits() != 0 {
+        return false;
+    }
+    matches!(
+        insn.op(),
+        Lui | Auipc
+            | Addi
+            | Slti
+            | Sltiu
+            | Xori
+            | Ori
+            | Andi
+            | Slli
+            | Srli
+            | Srai
+            | Add
+            | Sub
+            | Sll
+            | Slt
+            | Sltu
+            | Xor
+            | Srl
+            | Sra
+            | Or
+            | And
+            | Addiw
+            | Slliw
+            | Srliw
+            | Sraiw
+            | Addw
+            | Subw
+            | Sllw
+            | Srlw
+            | Sraw
+            | AddUw
+            | Sh1add
+            | Sh2add
+            | Sh3add
+            | Sh1addUw
+            | Sh2addUw
+            | Sh3addUw
+            | SlliUw
+            | Andn
+            | Orn
+            | Xnor
+            | SextB
+            | SextH
+            | ZextH
+            | Min
+            | Minu
+            | Max
+            | Maxu
+            | Rol
+            | Ror
+            | Rori
+            | Rolw
+            | Rorw
+            | Roriw
+            | Bclr
+            | Bext
+            | Binv
+            | Bset
+            | Bclri
+            | Bexti
+            | Binvi
+            | Bseti
+    )
+}

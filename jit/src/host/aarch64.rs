@@ -1,0 +1,81 @@
+//! Entering and leaving compiled code on aarch64.
+
+use crate::code::HOST_STACK;
+use crate::context::{Context, code};
+use std::arch::naked_asm;
+
+/// The number of Cranelift's pinned register, x21.
+pub const PINNED_REGISTER: usize = 21;
+
+/// Runs compiled code until it returns an exit code. `trampoline` takes function, entry, sp and a0
+/// by the C ABI and calls the region by Cranelift's.
+///
+/// # Safety
+/// `function` and `trampoline` are code of a generation that the caller keeps alive, `entry` is an
+/// entry of the function, and only the caller uses the context.
+#[unsafe(naked)]
+pub unsafe extern "C" fn enter(
+    context: *mut Context,
+    function: u64,
+    entry: u64,
+    sp: u64,
+    a0: u64,
+    trampoline: usize,
+) -> u64 {
+    naked_asm!(
+        "stp x29, x30, [sp, #-160]!",
+        "mov x29, sp",
+        "stp x19, x20, [sp, #16]",
+        "stp x21, x22, [sp, #32]",
+        "stp x23, x24, [sp, #48]",
+        "stp x25, x26, [sp, #64]",
+        "stp x27, x28, [sp, #80]",
+        "stp d8, d9, [sp, #96]",
+        "stp d10, d11, [sp, #112]",
+        "stp d12, d13, [sp, #128]",
+        "stp d14, d15, [sp, #144]",
+        "mov x9, sp",
+        "str x9, [x0, #{host_stack}]",
+        "mov x21, x0",
+        "mov x0, x1",
+        "mov x1, x2",
+        "mov x2, x3",
+        "mov x3, x4",
+        "blr x5",
+        "ldp x19, x20, [sp, #16]",
+        "ldp x21, x22, [sp, #32]",
+        "ldp x23, x24, [sp, #48]",
+        "ldp x25, x26, [sp, #64]",
+        "ldp x27, x28, [sp, #80]",
+        "ldp d8, d9, [sp, #96]",
+        "ldp d10, d11, [sp, #112]",
+        "ldp d12, d13, [sp, #128]",
+        "ldp d14, d15, [sp, #144]",
+        "ldp x29, x30, [sp], #160",
+        "ret",
+        host_stack = const HOST_STACK,
+    )
+}
+
+/// Where the fault handler sends a hart: returns from `enter` with a trap. Not to be called.
+#[unsafe(naked)]
+pub unsafe extern "C" fn leave() {
+    naked_asm!(
+        "ldr x9, [x21, #{host_stack}]",
+        "mov sp, x9",
+        "mov x0, #{trap}",
+        "ldp x19, x20, [sp, #16]",
+        "ldp x21, x22, [sp, #32]",
+        "ldp x23, x24, [sp, #48]",
+        "ldp x25, x26, [sp, #64]",
+        "ldp x27, x28, [sp, #80]",
+        "ldp d8, d9, [sp, #96]",
+        "ldp d10, d11, [sp, #112]",
+        "ldp d12, d13, [sp, #128]",
+        "ldp d14, d15, [sp, #144]",
+        "ldp x29, x30, [sp], #160",
+        "ret",
+        host_stack = const HOST_STACK,
+        trap = const code::TRAP,
+    )
+}

@@ -1,0 +1,21 @@
+//! What differs between hosts: entering compiled code and leaving it in the middle, and memory that
+//! is written by one mapping and executed by another. Everything else is Cranelift's business.
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+#[cfg(target_os = "linux")]
+mod arena_linux;
+#[cfg(target_os = "macos")]
+mod arena_macos;
+
+#[cfg(target_arch = "aarch64")]
+pub use aarch64::{PINNED_REGISTER, enter, leave};
+#[cfg(target_os = "linux")]
+pub use arena_linux::Arena;
+#[cfg(target_os = "macos")]
+pub use arena_macos::Arena;
+#[cfg(target_arch = "x86_64")]
+pub use x86_64::{PINNED_REGISTER, enter, leave};

@@ -1,0 +1,267 @@
+//! Which guest addresses have code, which regions that is part of, and which jumps lead there.
+
+use crate::code::{Descriptor, Slot};
+use crate::compiler::{Compiled, Links, Shared};
+use frontend::Region;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// A region's number; never used again.
+pub type RegionId = u64;
+
+/// One region.
+pub struct Record {
+    /// Where it may be entered.
+    pub entries: Vec<u64>,
+    /// Its guest instructions.
+    pub size: usize,
+    /// How often it was compiled anew to grow.
+    pub version: u32,
+    /// First and behind last address of its blocks.
+    blocks: Vec<(u64, u64)>,
+    pages: Vec<u64>,
+    /// Its code; none while it is being compiled.
+    links: Option<Arc<Links>>,
+}
+
+/// All regions of an address space.
+#[derive(Default)]
+pub struct Table {
+    regions: HashMap<RegionId, Record>,
+    next: RegionId,
+    /// Blocks by first address: where they end, whose they are.
+    blocks: BTreeMap<u64, (u64, RegionId)>,
+    by_page: HashMap<u64, Vec<RegionId>>,
+    /// Entries with code.
+    entries: HashMap<u64, (RegionId, usize)>,
+    /// Jumps out of compiled regions, by target: whose, and which.
+    jumps: HashMap<u64, Vec<(RegionId, usize)>>,
+    /// The generation of all code.
+    generation: Option<Arc<Shared>>,
+}
+
+impl Table {
+    /// The code that begins at `pc`.
+    pub fn entry(&self, pc: u64) -> Option<Descriptor> {
+        let &(id, index) = self.entries.get(&pc)?;
+        let links = self.regions.get(&id)?.links.as_ref()?;
+        links.descriptors.get(index).copied()
+    }
+
+    /// The generation that all code is part of.
+    pub fn generation(&self) -> Option<Arc<Shared>> {
+        self.generation.clone()
+    }
+
+    /// The region that has a block across `pc`.
+    pub fn owner(&self, pc: u64) -> Option<RegionId> {
+        let (_, &(end, id)) = self.blocks.range(..=pc).next_back()?;
+        (pc < end).then_some(id)
+    }
+
+    /// A region that is in the table.
+    pub fn region(&self, id: RegionId) -> Option<&Record> {
+        self.regions.get(&id)
+    }
+
+    /// Whether a region is being compiled.
+    pub fn is_compiling(&self, id: RegionId) -> bool {
+        self.regions
+            .get(&id)
+            .is_some_and(|record| record.links.is_none())
+    }
+
+    /// Takes up a region that will be compiled. Its code takes the place of that of `replaced`,
+    /// whose blocks and entries it has, once it is there.
+    pub fn begin(&mut self, region: &Region, replaced: &[RegionId]) -> RegionId {
+        let id = self.next;
+        self.next += 1;
+        let version = replaced
+            .iter()
+            .filter_map(|id| self.regions.get(id))
+            .map(|r| r.version + 1);
+        let record = Record {
+            entries: region.entries.clone(),
+            size: region.len(),
+            version: version.max().unwrap_or(0),
+            blocks: region
+                .blocks
+                .iter()
+                .map(|block| (block.start, block.end))
+                .collect(),
+            pages: region.pages(),
+            links: None,
+        };
+        // The old ones keep their code until the new is there, but own nothing any more.
+        for old in replaced {
+            if let Some(old) = self.regions.get(old) {
+                for (start, _) in old.blocks.clone() {
+                    self.blocks.remove(&start);
+                }
+            }
+        }
+        for &(start, end) in &record.blocks {
+            self.blocks.insert(start, (end, id));
+        }
+        for &page in &record.pages {
+            self.by_page.entry(page).or_default().push(id);
+        }
+        self.regions.insert(id, record);
+        id
+    }
+
+    /// Gives up a region that could not be compiled.
+    pub fn abandon(&mut self, id: RegionId) {
+        self.remove(id);
+    }
+
+    /// Makes a region's code known, unless the region was dropped meanwhile. Whether it was not.
+    pub fn publish(&mut self, id: RegionId, compiled: &Compiled) -> bool {
+        let fresh = self
+            .generation
+            .as_ref()
+            .is_some_and(|generation| !Arc::ptr_eq(generation, &compiled.generation));
+        if fresh {
+            self.drop_all_code();
+        }
+        self.generation = Some(compiled.generation.clone());
+        let Some(record) = self.regions.get_mut(&id) else {
+            return false;
+        };
+        record.links = Some(compiled.links.clone());
+        for (index, descriptor) in compiled.links.descriptors.iter().enumerate() {
+            self.entries.insert(descriptor.pc, (id, index));
+            self.relink(descriptor.pc);
+        }
+        for (index, slot) in compiled.links.slots.iter().enumerate() {
+            self.jumps.entry(slot.pc()).or_default().push((id, index));
+            if let Some(&entry) = self.entries.get(&slot.pc()) {
+                self.link(slot, entry);
+            }
+        }
+        true
+    }
+
+    fn link(&self, slot: &Slot, (id, index): (RegionId, usize)) {
+        let links = self
+            .regions
+            .get(&id)
+            .and_then(|record| record.links.as_ref());
+        if let Some(descriptor) = links.and_then(|links| links.descriptors.get(index)) {
+            slot.link(descriptor);
+        }
+    }
+
+    /// Makes all jumps to `pc` lead to its code, or nowhere if it has none.
+    fn relink(&self, pc: u64) {
+        let entry = self.entries.get(&pc).copied();
+        for &(id, index) in self.jumps.get(&pc).into_iter().flatten() {
+            let links = self
+                .regions
+                .get(&id)
+                .and_then(|record| record.links.as_ref());
+            let Some(slot) = links.and_then(|links| links.slots.get(index)) else {
+                continue;
+            };
+            match entry {
+                Some(entry) => self.link(slot, entry),
+                None => slot.unlink(),
+            }
+        }
+    }
+
+    /// Drops all regions with instructions on these pages. How many.
+    pub fn invalidate(&mut self, pages: &[u64]) -> usize {
+        let mut dropped = 0;
+        for page in pages {
+            for id in self.by_page.get(page).cloned().unwrap_or_default() {
+                dropped += usize::from(self.remove(id));
+            }
+        }
+        dropped
+    }
+
+    /// Drops regions whose place others have taken, keeping what the others have made of it.
+    pub fn retire(&mut self, replaced: &[RegionId]) {
+        for &id in replaced {
+            self.remove(id);
+        }
+    }
+
+    fn remove(&mut self, id: RegionId) -> bool {
+        let Some(record) = self.regions.get(&id) else {
+            return false;
+        };
+        let links = record.links.clone();
+        let (blocks, pages) = (record.blocks.clone(), record.pages.clone());
+        // Harts that are still inside leave by its jumps, which lead nowhere from now on: what
+        // they led to may be dropped later, when nobody knows these jumps any more.
+        if let Some(links) = links {
+            for slot in &links.slots {
+                slot.unlink();
+                if let Some(jumps) = self.jumps.get_mut(&slot.pc()) {
+                    jumps.retain(|&(owner, _)| owner != id);
+                }
+            }
+            for descriptor in &links.descriptors {
+                if self
+                    .entries
+                    .get(&descriptor.pc)
+                    .is_some_and(|&(owner, _)| owner == id)
+                {
+                    self.entries.remove(&descriptor.pc);
+                    self.relink(descriptor.pc);
+                }
+            }
+        }
+        for (start, _) in blocks {
+            if self
+                .blocks
+                .get(&start)
+                .is_some_and(|&(_, owner)| owner == id)
+            {
+                self.blocks.remove(&start);
+            }
+        }
+        for page in pages {
+            if let Some(ids) = self.by_page.get_mut(&page) {
+                ids.retain(|&other| other != id);
+            }
+        }
+        self.regions.remove(&id);
+        true
+    }
+
+    /// Drops everything that has code; what is being compiled stays.
+    pub fn drop_all_code(&mut self) {
+        let ids: Vec<RegionId> = self
+            .regions
+            .iter()
+            .filter(|(_, record)| record.links.is_some())
+            .map(|(&id, _)| id)
+            .collect();
+        for id in ids {
+            self.remove(id);
+        }
+        self.generation = None;
+    }
+
+    /// Drops what is being compiled.
+    pub fn drop_unfinished(&mut self) {
+        let ids: Vec<RegionId> = self
+            .regions
+            .iter()
+            .filter(|(_, record)| record.links.is_none())
+            .map(|(&id, _)| id)
+            .collect();
+        for id in ids {
+            self.remove(id);
+        }
+    }
+
+    /// Drops everything.
+    pub fn clear(&mut self) {
+        self.drop_all_code();
+        self.drop_unfinished();
+    }
+}

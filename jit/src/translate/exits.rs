@@ -1,0 +1,220 @@
+//! Ways out of a region: to other regions, by slots and the jump cache, and back to `JitHart::run`.
+
+use super::Translator;
+use super::registers::trusted;
+use crate::analysis::each;
+use crate::analysis::window::{Fact, STACK_REACH};
+use crate::code::Descriptor;
+use crate::context::{JUMP_CACHE_SLOTS, JumpSlot, code, offset};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{AbiParam, Block, InstBuilder, Signature, Value, types};
+use cranelift_codegen::isa::CallConv;
+use frontend::X;
+use std::mem::{offset_of, size_of};
+
+/// The signature of every region: which entry, sp, a0; returns an exit code.
+pub fn signature(call_conv: CallConv) -> Signature {
+    let mut signature = Signature::new(call_conv);
+    signature.params = vec![AbiParam::new(types::I64); 3];
+    signature.returns = vec![AbiParam::new(types::I64)];
+    signature
+}
+
+impl Translator<'_, '_> {
+    /// Goes on in a new block, and returns another for what happens rarely.
+    pub(super) fn unless(&mut self, condition: Value) -> Block {
+        let (next, cold) = (self.b.create_block(), self.b.create_block());
+        self.b.set_cold_block(cold);
+        self.b.ins().brif(condition, next, &[], cold, &[]);
+        self.b.seal_block(next);
+        self.b.seal_block(cold);
+        self.b.switch_to_block(next);
+        cold
+    }
+
+    /// Emits something into another block, which it ends, and comes back; what is known is as
+    /// before.
+    pub(super) fn aside(&mut self, block: Block, emit: impl FnOnce(&mut Self)) {
+        let here = self.b.current_block();
+        let now = self.now.clone();
+        self.b.switch_to_block(block);
+        emit(self);
+        self.now = now;
+        if let Some(here) = here {
+            self.b.switch_to_block(here);
+        }
+    }
+
+    /// Unless the condition holds, leaves the instruction at `pc`, which must be the next one, to
+    /// the interpreter.
+    pub(super) fn require(&mut self, condition: Value, pc: u64) {
+        let cold = self.unless(condition);
+        self.aside(cold, |t| t.leave(code::INTERPRET, pc));
+    }
+
+    /// Makes the state in memory complete but for the pc.
+    pub(super) fn finish(&mut self) {
+        let context = self.context;
+        self.store(self.now.registers.dirty);
+        if self.settings.counting && (self.now.left_dirty || self.now.retired > 0) {
+            let left = self.b.use_var(self.left);
+            let left = self.b.ins().iadd_imm_s(left, -(self.now.retired as i64));
+            self.b.ins().store(trusted(), left, context, offset::LEFT);
+        }
+        self.now.registers.dirty = 0;
+        self.now.left_dirty = false;
+    }
+
+    /// Returns to `JitHart::run`; the next instruction is at `pc`.
+    pub(super) fn leave(&mut self, code: u64, pc: u64) {
+        let pc = self.b.ins().iconst(types::I64, pc as i64);
+        self.leave_to(code, pc);
+    }
+
+    pub(super) fn leave_to(&mut self, code: u64, pc: Value) {
+        self.finish();
+        self.b.ins().store(trusted(), pc, self.context, offset::PC);
+        let code = self.b.ins().iconst(types::I64, code as i64);
+        self.b.ins().return_(&[code]);
+    }
+
+    /// Goes on at `pc` in another region.
+    pub(super) fn chain(&mut self, pc: u64) {
+        let value = self.b.ins().iconst(types::I64, pc as i64);
+        self.keep_promises(value);
+        self.finish();
+        let slot = self.linker.slot(pc);
+        let slot = self.b.ins().iconst(types::I64, slot as i64);
+        let descriptor = self.b.ins().load(types::I64, trusted(), slot, 0);
+        self.enter_region(
+            descriptor,
+            offset_of!(Descriptor, function) as i32,
+            offset_of!(Descriptor, entry) as i32,
+        );
+    }
+
+    /// Goes on at an address known only now, whose bit 0 counts as 0.
+    pub(super) fn indirect(&mut self, target: Value) {
+        self.keep_promises(target);
+        self.finish();
+        // Entry sizes and the address's unit are powers of two: one shift does for both. No slot
+        // holds an odd address that belongs to it, so bit 0 need not be cleared first.
+        const SHIFT: u32 = size_of::<JumpSlot>().trailing_zeros() - 1;
+        const MASK: usize = (JUMP_CACHE_SLOTS - 1) * size_of::<JumpSlot>();
+        let scaled = self.b.ins().ishl_imm_u(target, i64::from(SHIFT));
+        let index = self.b.ins().band_imm_u(scaled, MASK as i64);
+        let slot = self.b.ins().iadd(self.context, index);
+        let at = |field: usize| offset::JUMP_CACHE + field as i32;
+        let pc = offset_of!(JumpSlot, pc);
+        let found = self.b.ins().load(types::I64, trusted(), slot, at(pc));
+        let hit = self.b.ins().icmp(IntCC::Equal, found, target);
+        let cold = self.unless(hit);
+        self.aside(cold, |t| {
+            let even = t.b.ins().band_imm_s(target, -2);
+            t.leave_to(code::MISSING, even);
+        });
+        self.enter_region(
+            slot,
+            at(offset_of!(JumpSlot, function)),
+            at(offset_of!(JumpSlot, entry)),
+        );
+    }
+
+    /// The tail call itself. sp and a0 go along in host registers.
+    fn enter_region(&mut self, from: Value, function: i32, entry: i32) {
+        let function = self.b.ins().load(types::I64, trusted(), from, function);
+        let entry = self.b.ins().load(types::I64, trusted(), from, entry);
+        let sp = self.read(X::SP.index());
+        let a0 = self.read(X::A0.index());
+        self.b
+            .ins()
+            .return_call_indirect(self.region, function, &[entry, sp, a0]);
+    }
+
+    /// Checks what the next region takes for granted, see `Facts::outside`. `pc` is where it is.
+    fn keep_promises(&mut self, pc: Value) {
+        for (register, fact) in [
+            (X::SP, Fact::Window(STACK_REACH)),
+            (X::new(3), Fact::Window(0)),
+            (X::TP, Fact::Window(0)),
+        ] {
+            if !self.now.facts.get(register).implies(fact) {
+                let value = self.x(register);
+                let near = self.in_window(value);
+                let cold = self.unless(near);
+                self.aside(cold, |t| {
+                    let even = t.b.ins().band_imm_s(pc, -2);
+                    t.leave_to(code::INTERPRET, even);
+                });
+                self.now.facts.set(register, Fact::Window(0));
+            }
+        }
+    }
+
+    /// At a loop header or entry: comes back to the engine if it wants that.
+    pub(super) fn check(&mut self, id: usize) {
+        let pc = self.graph.nodes[id].start;
+        if self.settings.counting {
+            let left = self.b.use_var(self.left);
+            let far = self.distances[id] as i64;
+            let enough = self
+                .b
+                .ins()
+                .icmp_imm_u(IntCC::UnsignedGreaterThanOrEqual, left, far);
+            let cold = self.unless(enough);
+            self.aside(cold, |t| t.leave(code::LIMIT, pc));
+        } else {
+            let poll = self
+                .b
+                .ins()
+                .load(types::I32, trusted(), self.context, offset::POLL);
+            let quiet = self.b.ins().icmp_imm_u(IntCC::Equal, poll, 0);
+            let cold = self.unless(quiet);
+            self.aside(cold, |t| t.leave(code::POLL, pc));
+        }
+    }
+
+    /// Makes true what the target of an edge takes for granted. Whether it emitted anything.
+    pub(super) fn meet(&mut self, id: usize) {
+        let state = self.states[id];
+        let pc = self.graph.nodes[id].start;
+        let excess = self.now.registers.dirty & !state.dirty;
+        self.store(excess);
+        self.now.registers.dirty &= !excess;
+        for register in each(state.available & !self.now.registers.available) {
+            self.load(register, pc);
+            self.now.registers.available |= 1 << register;
+            let variable = self.variables[register];
+            if let Some(variable) = variable {
+                let value = self.b.use_var(variable);
+                self.hoisted.push(value);
+            }
+        }
+        for register in 1..32 {
+            let register = X::new(register);
+            let wanted = self.facts[id].get(register);
+            let known = self.now.facts.get(register);
+            if known.implies(wanted) {
+                continue;
+            }
+            if let Fact::Range(..) = wanted {
+                self.error = Some(format!("{register} is not known at {pc:#x}: {known:?}"));
+            }
+            let value = self.x(register);
+            let near = self.in_window(value);
+            self.require(near, pc);
+        }
+        if state.boxed & !self.now.registers.boxed != 0 {
+            self.error = Some(format!("singles are not known to be boxed at {pc:#x}"));
+        }
+    }
+
+    /// Whether an edge to a node needs anything emitted.
+    pub(super) fn is_met(&self, id: usize) -> bool {
+        let (state, now) = (self.states[id], &self.now.registers);
+        now.dirty & !state.dirty == 0
+            && state.available & !now.available == 0
+            && (0..32).all(|r| self.now.facts.0[r].implies(self.facts[id].0[r]))
+            && state.boxed & !now.boxed == 0
+    }
+}

@@ -1,0 +1,181 @@
+//! Edges: into the region, between its nodes, and out of it.
+
+use super::Translator;
+use super::registers::trusted;
+use crate::analysis::registers::{PASSED, State};
+use crate::analysis::window::Facts;
+use crate::context::{code, offset};
+use crate::graph::{Step, Target};
+use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
+use cranelift_codegen::ir::{Block, InstBuilder, JumpTableData, Value, types};
+use frontend::{Insn, X};
+use hart::Cause;
+
+impl Translator<'_, '_> {
+    /// Emits the way from the function's start to the entries' nodes.
+    pub(super) fn enter(&mut self, start: Block) {
+        let params = self.b.block_params(start).to_vec();
+        self.now.registers = State::default();
+        self.write(X::SP.index(), params[1]);
+        self.write(X::A0.index(), params[2]);
+        self.now.registers = State {
+            available: PASSED,
+            dirty: 0,
+            boxed: 0,
+        };
+        self.now.facts = Facts::outside();
+        if self.settings.counting {
+            let left = self
+                .b
+                .ins()
+                .load(types::I64, trusted(), self.context, offset::LEFT);
+            self.b.def_var(self.left, left);
+        }
+        let entries = self.graph.entries.clone();
+        let mut edges = Vec::new();
+        for &(_, id) in &entries {
+            if entries.len() == 1 {
+                self.meet(id);
+                self.b.ins().jump(self.blocks[id], &[]);
+                return;
+            }
+            let edge = self.b.create_block();
+            edges.push((edge, id));
+        }
+        let calls: Vec<_> = edges
+            .iter()
+            .map(|&(edge, _)| self.b.func.dfg.block_call(edge, &[]))
+            .collect();
+        let Some(&last) = calls.last() else {
+            self.error = Some("no entry".into());
+            let code = self.b.ins().iconst(types::I64, code::MISSING as i64);
+            self.b.ins().return_(&[code]);
+            return;
+        };
+        let table = self
+            .b
+            .create_jump_table(JumpTableData::new(last, &calls[..calls.len() - 1]));
+        let entry = self.b.ins().ireduce(types::I32, params[0]);
+        self.b.ins().br_table(entry, table);
+        for (edge, id) in edges {
+            self.b.seal_block(edge);
+            self.aside(edge, |t| {
+                t.meet(id);
+                t.b.ins().jump(t.blocks[id], &[]);
+            });
+        }
+    }
+
+    /// Brings `left` up to date, as the start of every node wants it.
+    fn settle(&mut self) {
+        if self.settings.counting && self.now.retired > 0 {
+            let left = self.b.use_var(self.left);
+            let left = self.b.ins().iadd_imm_s(left, -(self.now.retired as i64));
+            self.b.def_var(self.left, left);
+            self.now.left_dirty = true;
+            self.now.retired = 0;
+        }
+    }
+
+    /// Ends a node.
+    pub(super) fn jump(&mut self, target: Target) {
+        match target {
+            Target::Node(id) => {
+                self.settle();
+                self.meet(id);
+                self.b.ins().jump(self.blocks[id], &[]);
+            }
+            Target::Outside(pc) => self.chain(pc),
+        }
+    }
+
+    /// Ends a node with a branch.
+    pub(super) fn branch(&mut self, condition: Value, taken: Target, next: Target) {
+        self.settle();
+        let (taken_block, next_block) = (self.edge(taken), self.edge(next));
+        self.b
+            .ins()
+            .brif(condition, taken_block, &[], next_block, &[]);
+        for (block, target) in [(taken_block, taken), (next_block, next)] {
+            let direct = matches!(target, Target::Node(id) if self.blocks[id] == block);
+            if !direct {
+                self.b.seal_block(block);
+                self.aside(block, |t| t.jump(target));
+            }
+        }
+    }
+
+    /// The block that an edge of a branch leads to: the target's own if nothing is to be done on
+    /// the way.
+    fn edge(&mut self, target: Target) -> Block {
+        match target {
+            Target::Node(id) if self.is_met(id) => self.blocks[id],
+            Target::Node(_) | Target::Outside(_) => self.b.create_block(),
+        }
+    }
+
+    /// Whether a branch is taken.
+    pub(super) fn condition(&mut self, insn: Insn) -> Value {
+        let (cc, o) = match insn {
+            Insn::Beq(o) => (IntCC::Equal, o),
+            Insn::Bne(o) => (IntCC::NotEqual, o),
+            Insn::Blt(o) => (IntCC::SignedLessThan, o),
+            Insn::Bge(o) => (IntCC::SignedGreaterThanOrEqual, o),
+            Insn::Bltu(o) => (IntCC::UnsignedLessThan, o),
+            Insn::Bgeu(o) => (IntCC::UnsignedGreaterThanOrEqual, o),
+            other => {
+                self.error = Some(format!("{other:?} is no branch"));
+                return self.b.ins().iconst(types::I8, 0);
+            }
+        };
+        let cc = if self.sabotaged(insn.op()) {
+            cc.complement()
+        } else {
+            cc
+        };
+        let (a, b) = (self.x(o.rs1), self.x(o.rs2));
+        self.b.ins().icmp(cc, a, b)
+    }
+
+    /// A jalr ends a node.
+    pub(super) fn jalr(&mut self, step: &Step) {
+        let Insn::Jalr(o) = step.insn else {
+            self.error = Some(format!("{:?} is no jalr", step.insn));
+            return self.leave(code::INTERPRET, step.pc);
+        };
+        let base = self.x(o.rs1);
+        let offset = super::imm(o.imm) + if self.sabotaged(step.insn.op()) { 4 } else { 0 };
+        let target = if offset == 0 {
+            base
+        } else {
+            self.b.ins().iadd_imm_s(base, offset)
+        };
+        let link = self.b.ins().iconst(types::I64, step.next() as i64);
+        self.set(o.rd, link);
+        self.retire();
+        self.now.facts.step(step);
+        self.indirect(target);
+    }
+
+    /// An ecall, ebreak or fence.i ends a node. The interpreter raises ebreak's trap.
+    pub(super) fn system(&mut self, step: &Step) {
+        match step.insn {
+            Insn::Ecall(_) => {
+                let cause = self.b.ins().iconst(types::I64, Cause::EcallFromU as i64);
+                self.b
+                    .ins()
+                    .store(trusted(), cause, self.context, offset::CAUSE);
+                let zero = self.b.ins().iconst(types::I64, 0);
+                self.b
+                    .ins()
+                    .store(trusted(), zero, self.context, offset::TVAL);
+                self.leave(code::TRAP, step.pc);
+            }
+            Insn::FenceI(_) => {
+                self.retire();
+                self.leave(code::FENCE_I, step.next());
+            }
+            _ => self.leave(code::INTERPRET, step.pc),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The memory path: how a guest access becomes a host access. All that knows that guest memory is
+//! a window of host memory is here and in `analysis/window.rs`.
+//!
+//! The host's MMU checks the access. What the code must see to is that the address cannot leave
+//! the window and its guard zones, and that the state in memory is complete before the access,
+//! since a fault in it ends the run right there.
+
+use super::Translator;
+use super::registers::trusted;
+use crate::context::offset;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, TrapCode, Type, Value, types};
+use frontend::X;
+
+/// How many different numbers an access is marked with. Cranelift may let a later instruction do
+/// a load; the number then tells which access faulted.
+pub const TRAP_CODES: usize = 200;
+
+/// A host address: a value and a constant.
+pub(super) struct Address {
+    base: Value,
+    offset: i32,
+}
+
+/// The mark of the access that is site number `site`.
+pub fn trap_code(site: usize) -> TrapCode {
+    TrapCode::user((site % TRAP_CODES) as u8 + 1).unwrap_or(TrapCode::HEAP_OUT_OF_BOUNDS)
+}
+
+impl Translator<'_, '_> {
+    /// Whether an address is in the window.
+    pub(super) fn in_window(&mut self, va: Value) -> Value {
+        let above = self
+            .b
+            .ins()
+            .ushr_imm_u(va, i64::from(memory::LIMIT.trailing_zeros()));
+        self.b.ins().icmp_imm_u(IntCC::Equal, above, 0)
+    }
+
+    /// Where `x[base] + imm` is on the host; the access may be made, and must be the next thing
+    /// that is.
+    pub(super) fn address(&mut self, base: X, imm: i32) -> Address {
+        let va = self.x(base);
+        if !self.now.facts.get(base).is_near() {
+            let near = self.in_window(va);
+            self.require(near, self.now.pc);
+        }
+        self.now.facts.accessed(base, imm);
+        self.flush();
+        let window = self.window();
+        Address {
+            base: self.b.ins().iadd(window, va),
+            offset: imm,
+        }
+    }
+
+    /// Host address of guest address 0.
+    fn window(&mut self) -> Value {
+        let flags = trusted().with_readonly().with_can_move();
+        self.b
+            .ins()
+            .load(types::I64, flags, self.context, offset::WINDOW)
+    }
+
+    /// Flags of the current instruction's access.
+    pub(super) fn guest(&self) -> MemFlagsData {
+        MemFlagsData::new().with_trap_code(Some(trap_code(self.sites.len() - 1)))
+    }
+
+    /// The address as one value, for atomics, which take no offset.
+    pub(super) fn flat(&mut self, address: &Address) -> Value {
+        self.b
+            .ins()
+            .iadd_imm_s(address.base, i64::from(address.offset))
+    }
+
+    /// Loads `bits` bits into an integer register's width.
+    pub(super) fn load_x(&mut self, base: X, imm: i32, bits: u32, signed: bool) -> Value {
+        let Address { base, offset } = self.address(base, imm);
+        let flags = self.guest();
+        let ins = self.b.ins();
+        match (bits, signed) {
+            (8, true) => ins.sload8(types::I64, flags, base, offset),
+            (8, false) => ins.uload8(types::I64, flags, base, offset),
+            (16, true) => ins.sload16(types::I64, flags, base, offset),
+            (16, false) => ins.uload16(types::I64, flags, base, offset),
+            (32, true) => ins.sload32(flags, base, offset),
+            (32, false) => ins.uload32(flags, base, offset),
+            (_, _) => ins.load(types::I64, flags, base, offset),
+        }
+    }
+
+    /// Stores the low `bits` bits.
+    pub(super) fn store_x(&mut self, base: X, imm: i32, bits: u32, value: Value) {
+        let Address { base, offset } = self.address(base, imm);
+        let flags = self.guest();
+        let ins = self.b.ins();
+        match bits {
+            8 => ins.istore8(flags, value, base, offset),
+            16 => ins.istore16(flags, value, base, offset),
+            32 => ins.istore32(flags, value, base, offset),
+            _ => ins.store(flags, value, base, offset),
+        };
+    }
+
+    /// Loads a floating-point number.
+    pub(super) fn load_f(&mut self, base: X, imm: i32, ty: Type) -> Value {
+        let Address { base, offset } = self.address(base, imm);
+        let flags = self.guest();
+        self.b.ins().load(ty, flags, base, offset)
+    }
+
+    /// Stores a floating-point number.
+    pub(super) fn store_f(&mut self, base: X, imm: i32, value: Value) {
+        let Address { base, offset } = self.address(base, imm);
+        let flags = self.guest();
+        self.b.ins().store(flags, value, base, offset);
+    }
+}

@@ -1,0 +1,300 @@
+//! Graph → Cranelift IR. One Cranelift function per region; guest registers are its variables.
+//!
+//! The function's parameters are which entry is meant, and the guest's sp and a0; the pinned
+//! register holds the [`Context`](crate::context::Context). It ends by a tail call into the next
+//! region, or returns an [exit code](crate::context::code) to `JitHart::run`. At both the state
+//! in memory is complete.
+
+mod a;
+mod exits;
+mod float;
+mod flow;
+mod instructions;
+mod m;
+mod memory;
+mod registers;
+mod rv64i;
+mod zb;
+mod zicsr;
+
+use crate::analysis::{distance, registers as liveness, window};
+use crate::graph::{End, Graph, NodeId, Step};
+use cranelift_codegen::ir::{self, InstBuilder, Value, types};
+use cranelift_frontend::{FunctionBuilder, Variable};
+use frontend::Op;
+
+pub use exits::signature;
+pub use memory::TRAP_CODES;
+
+/// What holds for all regions of a compiler.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Count instructions and check the limit, instead of the poll flag.
+    pub counting: bool,
+    /// The instruction to translate wrongly.
+    pub sabotage: Option<Op>,
+    /// Whether the host multiplies and adds in one instruction with one rounding.
+    pub fma: bool,
+}
+
+/// A guest instruction that host code was made from. Source locations in the host code are indices
+/// of sites.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    /// Where it is.
+    pub pc: u64,
+    /// Counting: instructions retired since `Context::left` was stored for this node.
+    pub retired: u32,
+    /// Whether a fault of it is a store's.
+    pub store: bool,
+}
+
+/// What the translator needs from whoever keeps the code.
+pub trait Linker {
+    /// The host address of a new slot for jumps to `pc`: it holds the address of a
+    /// [`Descriptor`](crate::code::Descriptor).
+    fn slot(&mut self, pc: u64) -> u64;
+    /// The function that calls `helpers::float`, see `float.rs`.
+    fn float_thunk(&mut self, func: &mut ir::Function) -> ir::FuncRef;
+}
+
+/// What is known at the point of translation.
+#[derive(Clone)]
+struct Now {
+    registers: liveness::State,
+    facts: window::Facts,
+    /// Counting: instructions before this one that `left` does not know of yet.
+    retired: u64,
+    /// Counting: whether `Context::left` is older than the variable.
+    left_dirty: bool,
+    /// The instruction being translated.
+    pc: u64,
+}
+
+/// How a floating-point register is kept in this region.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Class {
+    /// Only doubles: an F64.
+    Double,
+    /// Only singles, boxed: an F32.
+    Single,
+    /// Both: an F32X4, whose low half is the register.
+    Mixed,
+}
+
+pub(crate) struct Translator<'a, 'f> {
+    b: FunctionBuilder<'f>,
+    settings: &'a Settings,
+    linker: &'a mut dyn Linker,
+    graph: &'a Graph,
+    states: Vec<liveness::State>,
+    facts: Vec<window::Facts>,
+    distances: Vec<u64>,
+    blocks: Vec<ir::Block>,
+    classes: [Class; 32],
+    variables: [Option<Variable>; 64],
+    left: Variable,
+    context: Value,
+    region: ir::SigRef,
+    sites: Vec<Site>,
+    /// Loads that no instruction asked for yet: removed again if nothing does.
+    hoisted: Vec<Value>,
+    now: Now,
+    /// The condition under which the current step is skipped.
+    skip: Option<Value>,
+    error: Option<String>,
+}
+
+/// Translates a region into `func`, whose signature is [`signature`]'s. The sites, or why it failed.
+pub fn translate(
+    func: &mut ir::Function,
+    builder: &mut cranelift_frontend::FunctionBuilderContext,
+    graph: &Graph,
+    settings: &Settings,
+    linker: &mut dyn Linker,
+    frontend_config: cranelift_codegen::isa::TargetFrontendConfig,
+) -> Result<Vec<Site>, String> {
+    let call_conv = func.signature.call_conv;
+    let mut b = FunctionBuilder::new(func, builder);
+    let left = b.declare_var(types::I64);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    b.seal_block(entry);
+    let context = b.ins().get_pinned_reg(types::I64);
+    let region = b.import_signature(signature(call_conv));
+    let blocks = graph.nodes.iter().map(|_| b.create_block()).collect();
+    let mut translator = Translator {
+        b,
+        settings,
+        linker,
+        graph,
+        states: liveness::analyze(graph),
+        facts: window::analyze(graph),
+        distances: distance::longest(graph),
+        blocks,
+        classes: registers::classes(graph),
+        variables: [None; 64],
+        left,
+        context,
+        region,
+        sites: Vec::new(),
+        hoisted: Vec::new(),
+        now: Now {
+            registers: liveness::State::default(),
+            facts: window::Facts::outside(),
+            retired: 0,
+            left_dirty: false,
+            pc: 0,
+        },
+        skip: None,
+        error: None,
+    };
+    translator.enter(entry);
+    translator.nodes();
+    translator.drop_unused_loads();
+    let Translator {
+        b, sites, error, ..
+    } = translator;
+    b.finalize(frontend_config);
+    match error {
+        Some(reason) => Err(reason),
+        None => Ok(sites),
+    }
+}
+
+impl Translator<'_, '_> {
+    fn nodes(&mut self) {
+        let graph = self.graph;
+        let mut position = vec![usize::MAX; graph.nodes.len()];
+        for (at, &id) in graph.order.iter().enumerate() {
+            position[id] = at;
+        }
+        for (at, &id) in graph.order.iter().enumerate() {
+            self.b.switch_to_block(self.blocks[id]);
+            let looped = graph.nodes[id]
+                .preds
+                .iter()
+                .any(|&pred| position[pred] >= at);
+            if !looped {
+                self.b.seal_block(self.blocks[id]);
+            }
+            self.node(id);
+        }
+        // A node that nothing reaches is in no order; its block is empty and never inserted.
+        self.b.seal_all_blocks();
+    }
+
+    fn node(&mut self, id: NodeId) {
+        let graph = self.graph;
+        let node = &graph.nodes[id];
+        self.now = Now {
+            registers: self.states[id],
+            facts: self.facts[id].clone(),
+            retired: 0,
+            left_dirty: true,
+            pc: node.start,
+        };
+        if distance::checked(graph, id) {
+            self.check(id);
+        }
+        let mut conditions: Vec<Option<Value>> = vec![None; node.steps.len()];
+        for (index, step) in node.steps.iter().enumerate() {
+            self.begin(step);
+            // The code of a load is told from others by its number modulo `memory::TRAP_CODES`,
+            // and is in the block where the load is: blocks must not be too long for that.
+            if self.sites.len() % memory::TRAP_CODES == 0 {
+                self.break_block();
+            }
+            let branch = step
+                .insn
+                .direct_target(step.pc)
+                .filter(|_| step.defs() == 0);
+            let last = index + 1 == node.steps.len();
+            if branch.is_some() && matches!(step.insn.op(), Op::Jal) {
+                // A plain jump: the node's end knows where to.
+            } else if branch.is_some() {
+                let condition = self.condition(step.insn);
+                if last && let End::Branch { taken, next } = node.end {
+                    self.retire();
+                    return self.branch(condition, taken, next);
+                }
+                let skipped = node.steps[index + 1..]
+                    .iter()
+                    .take_while(|step| step.skipped_by == Some(index))
+                    .count();
+                self.count_skip(condition, skipped);
+                conditions[index] = Some(condition);
+            } else if last && node.end == End::Indirect {
+                return self.jalr(step);
+            } else if last && node.end == End::System {
+                return self.system(step);
+            } else {
+                self.skip = step.skipped_by.and_then(|branch| conditions[branch]);
+                self.instruction(step);
+                self.skip = None;
+                self.now.facts.step(step);
+                if step.skipped_by.is_some() {
+                    continue;
+                }
+            }
+            self.retire();
+        }
+        match node.end {
+            End::Jump(target) => self.jump(target),
+            End::Interpret(pc) => self.leave(crate::context::code::INTERPRET, pc),
+            // The last step was one that ends the node so.
+            End::Branch { .. } | End::Indirect | End::System => {
+                self.error = Some(format!("the node at {:#x} has no last step", node.start));
+                self.leave(crate::context::code::INTERPRET, node.start);
+            }
+        }
+    }
+
+    /// Notes the step that what is emitted from here on belongs to.
+    fn begin(&mut self, step: &Step) {
+        self.now.pc = step.pc;
+        self.b
+            .set_srcloc(ir::SourceLoc::new(self.sites.len() as u32));
+        self.sites.push(Site {
+            pc: step.pc,
+            retired: self.now.retired as u32,
+            store: liveness::is_store(step.insn.op()),
+        });
+    }
+
+    /// The step will retire.
+    fn retire(&mut self) {
+        self.now.retired += 1;
+    }
+
+    /// After a branch that skips `skipped` instructions if taken: `left` is told at once, because
+    /// how many retire depends on the condition.
+    fn count_skip(&mut self, condition: Value, skipped: usize) {
+        if !self.settings.counting || skipped == 0 {
+            return;
+        }
+        let left = self.b.use_var(self.left);
+        let fewer = self.b.ins().iadd_imm_s(left, -(skipped as i64));
+        let after = self.b.ins().select(condition, left, fewer);
+        self.b.def_var(self.left, after);
+        self.now.left_dirty = true;
+    }
+
+    fn break_block(&mut self) {
+        let next = self.b.create_block();
+        self.b.ins().jump(next, &[]);
+        self.b.switch_to_block(next);
+        self.b.seal_block(next);
+    }
+
+    /// Whether the tests asked for this instruction to be wrong.
+    fn sabotaged(&self, op: Op) -> bool {
+        self.settings.sabotage == Some(op)
+    }
+}
+
+/// The immediate as Cranelift takes it.
+fn imm(value: i32) -> i64 {
+    i64::from(value)
+}

@@ -1,0 +1,89 @@
+//! Zicsr: the floating-point registers are compiled, counters and all others are the interpreter's,
+//! which knows the clock.
+
+use super::Translator;
+use super::registers::trusted;
+use crate::analysis::registers::GUARD;
+use crate::context::offset;
+use cranelift_codegen::ir::{InstBuilder, Value, types};
+use frontend::X;
+use hart::csr::{FCSR, FFLAGS, FRM};
+
+/// Where the new value comes from.
+pub enum Source {
+    /// From a register.
+    Register(X),
+    /// From the instruction.
+    Immediate(u8),
+}
+
+/// What is done with it.
+#[derive(PartialEq, Eq)]
+pub enum Change {
+    /// It replaces the old one.
+    Write,
+    /// Its bits are set.
+    Set,
+    /// Its bits are cleared.
+    Clear,
+}
+
+impl Translator<'_, '_> {
+    pub(super) fn csr(&mut self, pc: u64, rd: X, csr: u16, source: Source, change: Change) {
+        if !matches!(csr, FFLAGS | FRM | FCSR) {
+            return self.interpret(pc);
+        }
+        let operand = match source {
+            Source::Register(rs1) => self.x(rs1),
+            Source::Immediate(value) => self.b.ins().iconst(types::I64, i64::from(value)),
+        };
+        // Setting or clearing nothing is no write; x0 and 0 stand for that.
+        let nothing = matches!(source, Source::Register(X::ZERO) | Source::Immediate(0));
+        let writes = change == Change::Write || !nothing;
+        let old = self.read_csr(csr);
+        if writes {
+            let new = match change {
+                Change::Write => operand,
+                Change::Set => self.b.ins().bor(old, operand),
+                Change::Clear => self.b.ins().band_not(old, operand),
+            };
+            self.write_csr(csr, new);
+        }
+        self.set(rd, old);
+        // Also after a mere read: what follows computes it anew.
+        self.now.registers.available &= !GUARD;
+    }
+
+    fn read_csr(&mut self, csr: u16) -> Value {
+        let context = self.context;
+        let mut field = |at| self.b.ins().uload32(trusted(), context, at);
+        match csr {
+            FFLAGS => field(offset::FFLAGS),
+            FRM => field(offset::FRM),
+            _ => {
+                let (flags, frm) = (field(offset::FFLAGS), field(offset::FRM));
+                let upper = self.b.ins().ishl_imm_u(frm, 5);
+                self.b.ins().bor(upper, flags)
+            }
+        }
+    }
+
+    fn write_csr(&mut self, csr: u16, value: Value) {
+        let context = self.context;
+        if csr != FRM {
+            let flags = self.b.ins().band_imm_u(value, 0x1f);
+            self.b
+                .ins()
+                .istore32(trusted(), flags, context, offset::FFLAGS);
+        }
+        if csr != FFLAGS {
+            let frm = if csr == FCSR {
+                self.b.ins().ushr_imm_u(value, 5)
+            } else {
+                value
+            };
+            let frm = self.b.ins().band_imm_u(frm, 7);
+            self.b.ins().istore32(trusted(), frm, context, offset::FRM);
+        }
+    }
+}
