@@ -120,7 +120,7 @@ macro_rules! recover {
 macro_rules! recover {
     ($at:literal, $to:literal) => {
         concat!(
-            ".pushsection __DATA,__bhv_recovery,regular\n.p2align 3\n.quad ",
+            ".pushsection __DATA,__bhv_recovery,regular,no_dead_strip\n.p2align 3\n.quad ",
             $at,
             "\n.quad ",
             $to,
