@@ -38,20 +38,28 @@ impl UserSpace {
         drop(lock);
     }
 
-    /// How many times pages became stale so far. Cheap. After a fence.i ask
-    /// [`UserSpace::stale_since`], not this: it also finds what can't be watched.
+    /// Notes a fence.i. Code in shared mappings can't be watched, since it may be written through
+    /// another mapping, another process, or the file: it becomes stale here, always. Cheap if
+    /// there is none.
+    pub fn fence_code(&self) {
+        let core = &*self.core;
+        let lock = core.page_lock.lock();
+        for page in std::mem::take(&mut *core.shared_code()) {
+            core.retire_code(&lock, page..page + 1);
+        }
+    }
+
+    /// How many times pages became stale so far. Cheap.
     #[inline(always)]
     pub fn stale_epoch(&self) -> u64 {
         self.core.log.epoch()
     }
 
     /// The pages that became stale after `epoch`, a page perhaps more than once, and the epoch to
-    /// ask with next time. May name more pages than did. Code in shared mappings can't be watched
-    /// and is always among them.
+    /// ask with next time. May name more pages than did.
     pub fn stale_since(&self, epoch: u64) -> (u64, Vec<u64>) {
         let core = &*self.core;
         let lock = core.page_lock.lock();
-        core.retire_shared_code(&lock);
         let stale = core.log.since(epoch);
         let now = core.log.epoch();
         drop(lock);
@@ -146,13 +154,6 @@ impl Core {
             }
             self.flags.set_page(page, retired);
             self.log.push(page);
-        }
-    }
-
-    /// Ends the watch of all code in shared mappings.
-    fn retire_shared_code(&self, lock: &SpinGuard<'_>) {
-        for page in std::mem::take(&mut *self.shared_code()) {
-            self.retire_code(lock, page..page + 1);
         }
     }
 

@@ -89,7 +89,7 @@ fn what_leaves_the_page_alone_leaves_the_code_valid() {
 }
 
 #[test]
-fn code_in_shared_mappings_is_always_stale() {
+fn code_in_shared_mappings_is_stale_after_every_fence() {
     let space = UserSpace::reserve().unwrap();
     let place = Place::Fixed(AT);
     let protection = Protection::READ_EXECUTE;
@@ -99,9 +99,12 @@ fn code_in_shared_mappings_is_always_stale() {
     for _ in 0..3 {
         let epoch = space.stale_epoch();
         space.watch_code(&[AT / PAGE]);
+        assert_eq!(space.stale_since(epoch).1, []);
+        space.fence_code();
         assert_eq!(space.stale_since(epoch).1, [AT / PAGE]);
     }
     let epoch = space.stale_epoch();
+    space.fence_code();
     assert_eq!(space.stale_since(epoch).1, []);
 }
 
