@@ -26,6 +26,18 @@ pub enum Error {
         /// What to do.
         remedy: &'static str,
     },
+    /// A dynamic program's interpreter is not in the guest's view.
+    #[error(
+        "{}: needs the dynamic linker {}, which the guest does not see. Give --root DIR with a \
+         riscv64 system in it",
+        program.display(), interpreter.display()
+    )]
+    NoInterpreter {
+        /// The program.
+        program: PathBuf,
+        /// What its PT_INTERP names.
+        interpreter: PathBuf,
+    },
     /// An argument of `--dir` makes no sense.
     #[error("cannot grant '{text}': {why}. Write HOST, HOST:GUEST or HOST:GUEST:ro")]
     BadGrant {
@@ -78,7 +90,7 @@ impl Error {
         match self {
             Error::NotFound { .. } => 127,
             Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => 127,
-            Error::File { .. } | Error::Elf { .. } => 126,
+            Error::File { .. } | Error::Elf { .. } | Error::NoInterpreter { .. } => 126,
             _ => 125,
         }
     }

@@ -8,18 +8,61 @@
 //! process.observe(observer);                                        // optional
 //! let exit = process.run()?;            // Exit::Code(n) | Exit::Signal { number, report }
 //! // under Schedule::Exact also:
-//! match process.run_until(total)? { Progress::Exited(exit), Progress::Reached }
+//! match process.run_until(total)? { Progress::Exited(exit) => .., Progress::Reached => .. }
 //! let image = process.save()?;          // ProcessImage: serde; memory pages come from `space`
 //! let process = Process::resume(image, config, space, cpu)?;  // memory is already restored
 //! process.total()                       // instructions retired by all threads
 //! ```
 //!
 //! A forked child is a forked host process that never returns from `run`.
+//!
+//! | what | where |
+//! |---|---|
+//! | starting programs | `elf`, `exec`, `stack` |
+//! | a process and its threads | `process`, `kernel`, `task` |
+//! | who runs when | `threads` (a host thread each), `exact` (in turn, by instruction count) |
+//! | system calls | the table in `abi::calls`, a module for each group |
+//! | how a call blocks | `call` |
+//! | the guest's file tree and its borders | `fs::view`, `fs::place` |
+//! | signals | `signal` |
+//! | the host's operating system | `host`, and nowhere else |
 
+mod abi;
+mod call;
+mod children;
+mod clock;
 pub mod config;
 pub mod cpu;
+pub mod elf;
+mod errno;
 pub mod error;
+mod exact;
+mod exec;
+mod fs;
+mod futex;
+mod guest;
+mod host;
+mod info;
+mod kernel;
+mod mm;
+mod net;
+pub mod observer;
+mod process;
+mod random;
+mod signal;
+mod stack;
+mod symbols;
+mod task;
+mod thread;
+mod threads;
+mod time;
+mod timers;
+mod trace;
 
 pub use config::{Config, Grant, Program, Schedule};
 pub use cpu::{Cpu, Kick, Stop};
+pub use errno::Errno;
 pub use error::Error;
+pub use observer::{Change, Event, Observer};
+pub use process::{Exit, Process, Progress};
+pub use signal::name as signal_name;

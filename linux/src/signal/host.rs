@@ -1,0 +1,160 @@
+//! Signals from the host: caught in a handler, kept in fixed slots, drained by the next thread
+//! that looks.
+
+use super::{Action, Info, LAST, SI_USER, Signals, bit, send_to_process};
+use crate::host::signal::{Disposition, HostInfo, install_kick, is_ignored, set_disposition};
+use crate::kernel::Kernel;
+use crate::task::{Task, TaskShared};
+use std::cell::Cell;
+use std::cell::UnsafeCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+thread_local! {
+    /// The guest thread that this host thread runs. Constant and without destructor, so that a
+    /// signal handler may read it.
+    static CURRENT: Cell<*const TaskShared> = const { Cell::new(std::ptr::null()) };
+}
+
+/// Any live guest thread, for handlers that run on another thread of the host process.
+static ANY: AtomicPtr<TaskShared> = AtomicPtr::new(std::ptr::null_mut());
+/// Something is in the slots.
+static ARRIVED: AtomicBool = AtomicBool::new(false);
+static ORDER: AtomicU64 = AtomicU64::new(0);
+
+/// A signal on its way from the handler to whoever drains.
+struct Slot {
+    /// 0 free, 1 being written or read, 2 full.
+    state: AtomicU32,
+    content: UnsafeCell<(u64, HostInfo)>,
+}
+
+// SAFETY: the content is only touched by whoever has moved the state to 1.
+unsafe impl Sync for Slot {}
+
+static SLOTS: [Slot; 128] = [const {
+    Slot {
+        state: AtomicU32::new(0),
+        content: UnsafeCell::new((0, HostInfo { number: 0, code: 0, pid: 0, uid: 0, value: 0 })),
+    }
+}; 128];
+
+/// Takes note of a host signal. Called in a host signal handler: atomics and system calls only.
+pub(crate) fn caught(info: HostInfo) {
+    for slot in &SLOTS {
+        if slot.state.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            let order = ORDER.fetch_add(1, Ordering::SeqCst);
+            // SAFETY: the state is 1, so the content is ours.
+            unsafe { *slot.content.get() = (order, info) };
+            slot.state.store(2, Ordering::SeqCst);
+            break;
+        }
+    }
+    ARRIVED.store(true, Ordering::SeqCst);
+    let current = CURRENT.with(Cell::get);
+    let task = if current.is_null() { ANY.load(Ordering::SeqCst).cast_const() } else { current };
+    if !task.is_null() {
+        // SAFETY: `register` has made it live for ever.
+        unsafe { (*task).wake() };
+    }
+}
+
+/// Keeps a guest thread known to the handler while a host thread runs it.
+pub(crate) struct Entered {
+    before: *const TaskShared,
+}
+
+/// From now on the calling host thread runs this guest thread.
+pub(crate) fn enter(task: &Arc<TaskShared>) -> Entered {
+    let pointer = Arc::as_ptr(task);
+    let before = CURRENT.with(|current| current.replace(pointer));
+    ANY.store(pointer.cast_mut(), Ordering::SeqCst);
+    Entered { before }
+}
+
+/// Makes a guest thread one that the handler may meet. One reference is never given back: a
+/// handler on another host thread may hold a pointer at any time. It is small, and there is one
+/// for each guest thread.
+pub(crate) fn register(task: &Arc<TaskShared>) {
+    std::mem::forget(task.clone());
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.with(|current| current.set(self.before));
+    }
+}
+
+/// Hands what has arrived to the process.
+pub(crate) fn drain(kernel: &Kernel) {
+    if !ARRIVED.swap(false, Ordering::SeqCst) {
+        return;
+    }
+    let mut arrived = Vec::new();
+    for slot in &SLOTS {
+        if slot.state.compare_exchange(2, 1, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            // SAFETY: the state is 1, so the content is ours.
+            arrived.push(unsafe { *slot.content.get() });
+            slot.state.store(0, Ordering::SeqCst);
+        }
+    }
+    arrived.sort_by_key(|&(order, _)| order);
+    for (_, host) in arrived {
+        let mut info = Info::sent(host.number, host.code, host.pid, host.uid);
+        info.words[1] = host.value;
+        if host.code == SI_USER {
+            info.words[1] = 0;
+        }
+        // Too many at once: as lost as on Linux.
+        let _ = send_to_process(kernel, info);
+    }
+}
+
+/// The first thread takes over what the host process was started with: blocked and ignored
+/// signals.
+pub(crate) fn inherit(task: &mut Task) {
+    install_kick();
+    let mask = crate::host::signal::take_inherited_mask();
+    let kernel = task.kernel.clone();
+    let mut signals = kernel.signals.lock();
+    for number in (1..=LAST).filter(|&number| is_ignored(number)) {
+        let handler = Action::IGNORE;
+        signals.set_action(number, Action { handler, ..Action::default() });
+    }
+    drop(signals);
+    task.set_mask(mask);
+    block(&kernel, mask);
+}
+
+/// Tells the host what the guest makes of a signal now.
+pub(crate) fn follow(signals: &mut Signals, number: i32) {
+    let disposition = match signals.action(number).handler {
+        Action::DEFAULT if signals.caught() & bit(number) != 0 => Disposition::Catch,
+        Action::DEFAULT => Disposition::Default,
+        Action::IGNORE => Disposition::Ignore,
+        _ => Disposition::Catch,
+    };
+    if disposition == Disposition::Catch {
+        signals.set_caught(number, true);
+    }
+    set_disposition(number, disposition);
+}
+
+/// The same for all signals: after execve.
+pub(crate) fn follow_all(kernel: &Kernel) {
+    let mut signals = kernel.signals.lock();
+    let caught = signals.caught();
+    for number in (1..=LAST).filter(|&number| caught & bit(number) != 0) {
+        follow(&mut signals, number);
+    }
+}
+
+/// A thread blocks signals: those must not act on the host process by default any more.
+pub(crate) fn block(kernel: &Kernel, mask: u64) {
+    let mut signals = kernel.signals.lock();
+    let new = mask & !signals.caught() & !super::UNBLOCKABLE;
+    for number in (1..=LAST).filter(|&number| new & bit(number) != 0) {
+        signals.set_caught(number, true);
+        follow(&mut signals, number);
+    }
+}
