@@ -4,7 +4,7 @@
 //! The list is from counting pairs over the programs in `guests/`.
 
 use crate::block::{Block, Record, accesses_csr};
-use crate::execute::{Flow, execute};
+use crate::execute::{Flow, one};
 use crate::handlers::{Destination, perform, short};
 use crate::quick::Quick;
 use crate::threaded::{Context, Handler, again, handler};

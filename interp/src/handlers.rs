@@ -1,9 +1,8 @@
-//! The handlers: [`execute`] compiled for one instruction each, whose match then folds to a single
-//! arm.
+//! The handlers: one instruction each, made for blocks.
 
 use crate::block::{Block, Record, accesses_csr, ends_block};
 use crate::edge::{self, go_on};
-use crate::execute::{Flow, execute};
+use crate::execute::{Flow, one};
 use crate::fused;
 use crate::quick::Quick;
 use crate::threaded::{Context, Handler, Stop, again, handler, stop, stop_by_trap};
@@ -26,7 +25,7 @@ macro_rules! perform {
             // It is the last of the block, and has not retired.
             $hart.instret = $cx.limit - $budget as u64 - 1;
         }
-        execute(
+        one::$name(
             &record.insn,
             record.pc(block),
             record.next(block),
@@ -59,7 +58,6 @@ macro_rules! handlers {
     ($($name:ident $operands:ty),*) => {
         /// Handlers that do the work themselves. They have no locals whose address is taken: those
         /// would rule out the call in tail position.
-        #[expect(non_snake_case, reason = "the names of the table")]
         pub(crate) mod short {
             use super::*;
             $(handler! {
@@ -91,7 +89,6 @@ macro_rules! handlers {
         }
 
         /// Handlers that call a function for the work. None of these instructions jumps.
-        #[expect(non_snake_case, reason = "the names of the table")]
         mod long {
             use super::*;
             $(handler! {

@@ -59,9 +59,12 @@ pub(crate) struct Context<'a, M: Memory> {
     pub limit: u64,
     /// Why the last run stopped.
     pub stop: Stop<M>,
-    /// Where [`run`] goes on: budget, block and record.
-    pub resume: Option<(i64, NonNull<Block<M>>, NonNull<Record<M>>)>,
+    /// Where [`run`] goes on.
+    pub resume: Option<Position<M>>,
 }
+
+/// A handler's budget, block and record.
+pub(crate) type Position<M> = (i64, NonNull<Block<M>>, NonNull<Record<M>>);
 
 /// Why a run of blocks stopped. `pc` and `instret` are exact.
 pub(crate) enum Stop<M: Memory> {
