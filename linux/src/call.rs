@@ -20,6 +20,8 @@ pub(crate) enum Fail {
     Interrupted(Restart),
     /// It set all registers itself (sigreturn, execve).
     StateSet,
+    /// The process would end, and is held there.
+    Held,
     /// The thread ends.
     ExitThread(i32),
     /// The process ends.

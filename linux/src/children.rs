@@ -28,6 +28,11 @@ pub(crate) struct Children {
 }
 
 impl Children {
+    /// Whether there are none that we know of.
+    pub fn is_empty(&self) -> bool {
+        self.by_pid.is_empty()
+    }
+
     /// The host's number of a process that the guest names.
     pub fn host_pid(&self, pid: i32) -> i32 {
         pid

@@ -80,8 +80,11 @@ pub struct Config {
     pub root: Option<PathBuf>,
     /// More of the host that it sees.
     pub grants: Vec<Grant>,
-    /// The current directory is visible and writable at its own path.
+    /// The current directory is visible and writable at its own path, and the guest starts there.
     pub current_dir: bool,
+    /// Where the guest starts, as a guest path. `None`: the current directory if it is visible,
+    /// else `/`.
+    pub cwd: Option<PathBuf>,
     /// No isolation: guest paths are host paths (looked up under `root` first).
     pub host: bool,
     /// Sockets other than local pairs are allowed.
@@ -98,11 +101,33 @@ impl Default for Config {
             root: None,
             grants: Vec::new(),
             current_dir: true,
+            cwd: None,
             host: false,
             network: false,
             schedule: Schedule::Threads,
             quiet: false,
         }
+    }
+}
+
+impl Config {
+    /// The same without references to the host process's current directory, so that it means the
+    /// same elsewhere.
+    pub fn resolve(mut self) -> Result<Config, crate::Error> {
+        let failed = |source| crate::Error::File { path: PathBuf::from("."), source };
+        let here = std::env::current_dir().map_err(failed)?;
+        if let Some(root) = &self.root {
+            self.root = Some(std::path::absolute(root).map_err(failed)?);
+        }
+        if self.current_dir {
+            if !self.host {
+                let grant = Grant { host: here.clone(), guest: here.clone(), writable: true };
+                self.grants.insert(0, grant);
+            }
+            self.cwd.get_or_insert(here);
+            self.current_dir = false;
+        }
+        Ok(self)
     }
 }
 

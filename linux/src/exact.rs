@@ -22,6 +22,8 @@ pub(crate) struct ExactRun {
     total: u64,
     /// When the current thread's turn ends.
     turn_ends: u64,
+    /// The current thread is about to end the process, and is held there.
+    held: bool,
 }
 
 struct Slot {
@@ -35,11 +37,14 @@ impl ExactRun {
         let total = tasks.iter().map(|task| task.state().instret).max().unwrap_or(0);
         let slot = |task: Task| Slot { wait: task.pending.wait.clone(), task: Box::new(task) };
         let tasks = tasks.into_iter().map(slot).collect();
-        ExactRun { tasks, current, quantum: quantum.max(1), total, turn_ends: total + quantum.max(1) }
+        ExactRun { tasks, current, quantum: quantum.max(1), total, turn_ends: total + quantum.max(1), held: false }
     }
 
     pub fn total(&self) -> u64 {
         self.total
+    }
+    pub fn is_held(&self) -> bool {
+        self.held
     }
     pub fn current(&self) -> usize {
         self.current
@@ -76,6 +81,9 @@ impl ExactRun {
                 continue;
             }
             self.turn(kernel, limit);
+            if self.held {
+                return Progress::Reached;
+            }
         }
     }
 
@@ -89,8 +97,9 @@ impl ExactRun {
         let turn = slot.task.turn(Some(limit.min(self.turn_ends)));
         self.total = slot.task.state().instret;
         kernel.clock.set_retired(self.total);
+        self.held = matches!(turn, Turn::Held);
         match turn {
-            Turn::Ran => {}
+            Turn::Ran | Turn::Held => {}
             Turn::Limit => {
                 if self.total >= self.turn_ends {
                     self.pass_turn(kernel);

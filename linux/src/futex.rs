@@ -24,6 +24,15 @@ struct Waiter {
     task: Arc<TaskShared>,
 }
 
+/// A waiter as data.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Waiting {
+    va: u64,
+    ticket: u64,
+    bits: u32,
+    tid: i32,
+}
+
 /// All threads that wait on a futex.
 #[derive(Default)]
 pub(crate) struct Futexes {
@@ -93,6 +102,38 @@ impl Futexes {
             self.queues.remove(&from);
         }
         moved
+    }
+
+    /// All waiters, by address and in their order, and the last ticket.
+    pub fn save(&self) -> (Vec<Waiting>, u64) {
+        let mut all: Vec<Waiting> = Vec::new();
+        for (&va, queue) in &self.queues {
+            all.extend(queue.iter().map(|waiter| Waiting {
+                va,
+                ticket: waiter.ticket,
+                bits: waiter.bits,
+                tid: waiter.task.tid(),
+            }));
+        }
+        // Stable: the order within a queue stays.
+        all.sort_by_key(|waiting| waiting.va);
+        (all, self.last_ticket)
+    }
+
+    /// The opposite of [`Futexes::save`]. Waiters whose thread does not exist are left out.
+    pub fn restore(
+        &mut self,
+        all: &[Waiting],
+        last_ticket: u64,
+        task: impl Fn(i32) -> Option<Arc<TaskShared>>,
+    ) {
+        for &Waiting { va, ticket, bits, tid } in all {
+            if let Some(task) = task(tid) {
+                self.queues.entry(va).or_default().push_back(Waiter { ticket, bits, task });
+                self.places.insert(ticket, va);
+            }
+        }
+        self.last_ticket = last_ticket;
     }
 
     /// A forked child has one thread, which waits for nothing.

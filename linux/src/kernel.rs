@@ -69,6 +69,8 @@ pub(crate) struct Kernel {
     pub ending: AtomicBool,
     /// This host process was forked by the guest: when it is done it exits.
     pub forked: AtomicBool,
+    /// The process is not to exit but to stop where it would.
+    pub hold_exit: AtomicBool,
     pub observer: Lock<Option<Arc<dyn Observer>>>,
     /// The observer wants lines of trace.
     pub trace: AtomicBool,

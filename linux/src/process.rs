@@ -82,6 +82,7 @@ impl Process {
         space: Arc<UserSpace>,
         cpu: Box<dyn Cpu>,
     ) -> Result<Process, Error> {
+        let config = config.resolve()?;
         let view = View::new(&config)?;
         let program = view.find_program(program)?;
         let kernel = new_kernel(config, view, space, 0, 0)?;
@@ -121,8 +122,9 @@ impl Process {
         }
     }
 
-    /// Runs to the end.
+    /// Runs to the end; nothing is held there.
     pub fn run(&mut self) -> Result<Exit, Error> {
+        self.hold_exit(false);
         let exit = match &mut self.run {
             Run::Threads(task) => match task.take() {
                 Some(task) => threads::run_main(*task),
@@ -158,6 +160,28 @@ impl Process {
         }
     }
 
+    /// What it was started with, with all paths absolute: what [`Process::resume`] needs.
+    pub fn config(&self) -> &Config {
+        &self.kernel.config
+    }
+
+    /// Its memory.
+    pub fn space(&self) -> &Arc<UserSpace> {
+        &self.kernel.space
+    }
+
+    /// Makes [`Process::run_until`] return [`Progress::Reached`] when the process is about to
+    /// exit (by exit_group, or by its last thread's exit), with that call not yet made, so that
+    /// it can be saved. See [`Process::is_exiting`].
+    pub fn hold_exit(&mut self, on: bool) {
+        self.kernel.hold_exit.store(on, Ordering::SeqCst);
+    }
+
+    /// Whether it is held at its exit.
+    pub fn is_exiting(&self) -> bool {
+        matches!(&self.run, Run::Exact(run) if run.is_held())
+    }
+
     /// How it ended, if it has.
     pub fn exited(&self) -> Option<Exit> {
         self.kernel.tasks.lock().exit.clone()
@@ -170,12 +194,21 @@ impl Process {
             // and the caller of `run` belongs to the parent's life.
             exit_forked(&self.kernel, &exit);
         }
+        self.kernel.view.clean_up();
         if let Exit::Signal { report: Some(report), .. } = &exit
             && !self.kernel.config.quiet
         {
             eprint!("{report}");
         }
         exit
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.kernel.forked.load(Ordering::SeqCst) {
+            self.kernel.view.clean_up();
+        }
     }
 }
 
@@ -227,6 +260,7 @@ pub(crate) fn new_kernel(
         pid: AtomicI32::new(pid),
         ending: AtomicBool::new(false),
         forked: AtomicBool::new(false),
+        hold_exit: AtomicBool::new(false),
         observer: Lock::new(None),
         trace: AtomicBool::new(false),
     }))

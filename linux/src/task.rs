@@ -51,6 +51,8 @@ pub(crate) enum Turn {
     Blocked(Wait),
     /// It reached the instruction limit.
     Limit,
+    /// It is about to end the process, and is held there.
+    Held,
     /// It has ended.
     Ended,
 }
@@ -229,6 +231,7 @@ impl Task {
                 self.pending.wait = Some(Wait::default());
                 return Turn::Ran;
             }
+            Err(Fail::Held) => return Turn::Held,
             Err(Fail::ExitThread(code)) => {
                 self.report_changes();
                 self.exit_code = code;

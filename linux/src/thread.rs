@@ -142,10 +142,21 @@ fn new_thread(call: &mut Call, args: &CloneArgs) -> SysResult {
 }
 
 pub(crate) fn exit(call: &mut Call) -> SysResult {
+    if is_held(call) && call.kernel.tasks.lock().by_tid.len() == 1 {
+        return Err(Fail::Held);
+    }
     Err(Fail::ExitThread(call.int(0) & 0xff))
 }
 
+/// Whether the process is to stop instead of exiting.
+fn is_held(call: &Call) -> bool {
+    call.kernel.exact() && call.kernel.hold_exit.load(std::sync::atomic::Ordering::SeqCst)
+}
+
 pub(crate) fn exit_group(call: &mut Call) -> SysResult {
+    if is_held(call) {
+        return Err(Fail::Held);
+    }
     Err(Fail::ExitProcess(Exit::Code(call.int(0) & 0xff)))
 }
 

@@ -70,7 +70,8 @@ fn run(mut task: Task) {
         match task.turn(None) {
             Turn::Ran | Turn::Limit => {}
             Turn::Blocked(wait) => block(&task, &wait),
-            Turn::Ended => break,
+            // Only the exact scheduler holds.
+            Turn::Ended | Turn::Held => break,
         }
     }
     RETIRED.fetch_add(task.state().instret, Ordering::Relaxed);

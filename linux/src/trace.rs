@@ -129,7 +129,7 @@ pub(crate) fn completed(
         Err(Fail::Interrupted(_)) => "? interrupted".to_owned(),
         Err(Fail::ExitThread(_) | Fail::ExitProcess(_)) => "?".to_owned(),
         Err(Fail::StateSet) => "? (registers set)".to_owned(),
-        Err(Fail::Block(_)) => "? blocked".to_owned(),
+        Err(Fail::Block(_) | Fail::Held) => "? waits".to_owned(),
     };
     tell(task, &format!("{name}({arguments}) = {result}"));
 }

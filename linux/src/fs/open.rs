@@ -16,7 +16,7 @@ pub(crate) fn openat(call: &mut Call) -> SysResult {
     Ok(open(&call.kernel, call.int(0), &path, call.uint(2), call.uint(3))? as u64)
 }
 
-fn open(kernel: &Kernel, dir: i32, path: &[u8], flags: u32, mode: u32) -> Result<i32, Errno> {
+pub(crate) fn open(kernel: &Kernel, dir: i32, path: &[u8], flags: u32, mode: u32) -> Result<i32, Errno> {
     let exclusive = flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL;
     let follow = flags & O_NOFOLLOW == 0 && !exclusive;
     let (fd, entry) = match kernel.find(dir, path, follow)? {

@@ -116,8 +116,6 @@ fn is_within(path: &[u8], directory: &[u8]) -> bool {
 
 impl View {
     pub fn new(config: &Config) -> Result<View, Error> {
-        let cwd = std::env::current_dir()
-            .map_err(|source| Error::File { path: PathBuf::from("."), source })?;
         let mut mounts = Vec::new();
         let mut overlay = None;
         if config.host {
@@ -127,9 +125,6 @@ impl View {
         } else {
             if let Some(root) = &config.root {
                 mounts.push(mount(root, b"", false)?);
-            }
-            if config.current_dir {
-                mounts.push(mount(&cwd, cwd.as_os_str().as_bytes(), true)?);
             }
             for grant in &config.grants {
                 let guest = grant.guest.as_os_str().as_bytes();
@@ -149,16 +144,12 @@ impl View {
         // Of two grants for the same path the later one counts, so it goes first.
         mounts.reverse();
         mounts.sort_by_key(|mount| std::cmp::Reverse(mount.guest.len()));
-        let cwd = if config.current_dir || config.host {
-            normalize(cwd.as_os_str().as_bytes())
-        } else {
-            Vec::new()
-        };
+        let cwd = config.cwd.as_ref().map(|cwd| normalize(cwd.as_os_str().as_bytes()));
         Ok(View {
             mounts: Lock::new(Arc::new(mounts)),
             passthrough: config.host,
             overlay,
-            cwd: Lock::new(cwd),
+            cwd: Lock::new(cwd.unwrap_or_default()),
             scratch: private::Scratch::new(),
         })
     }
@@ -182,6 +173,13 @@ impl View {
     /// Removes this run's private directories. Not in forked children.
     pub fn clean_up(&self) {
         self.scratch.remove();
+    }
+
+    /// Whether a canonical path lies in a directory of this run alone.
+    pub fn is_private(&self, path: &[u8]) -> bool {
+        let mounts = self.mounts();
+        let mount = mounts.iter().find(|mount| is_within(path, &mount.guest));
+        mount.is_some_and(|mount| matches!(mount.source, Source::Private(_)))
     }
 
     /// The guest's path of a host path, if it sees it. The most specific grant counts.

@@ -448,3 +448,16 @@ pub(crate) fn open_in_root(root: RawFd, path: &CStr) -> Option<OwnedFd> {
         (fd >= 0).then(|| OwnedFd::from_raw_fd(fd as RawFd))
     }
 }
+
+/// Whether two numbers are the same open file, position and all.
+pub(crate) fn is_same_file(a: RawFd, b: RawFd) -> bool {
+    const KCMP_FILE: i32 = 0;
+    let pid = super::process::pid();
+    // SAFETY: plain system call. Where it is not permitted, nothing is the same.
+    unsafe { libc::syscall(libc::SYS_kcmp, pid, pid, KCMP_FILE, a, b) == 0 }
+}
+
+/// Whether a file exists in memory alone.
+pub(crate) fn is_memory_file(fd: RawFd) -> bool {
+    read_link(CURRENT_DIR, &fd_path(fd)).is_ok_and(|target| target.starts_with(b"/memfd:"))
+}

@@ -149,6 +149,17 @@ pub(crate) fn follow_all(kernel: &Kernel) {
     }
 }
 
+/// Tells the host about all dispositions of a process that is resumed.
+pub(crate) fn restore(kernel: &Kernel) {
+    install_kick();
+    let mut signals = kernel.signals.lock();
+    for number in 1..=LAST {
+        if signals.action(number) != Action::default() {
+            follow(&mut signals, number);
+        }
+    }
+}
+
 /// A thread blocks signals: those must not act on the host process by default any more.
 pub(crate) fn block(kernel: &Kernel, mask: u64) {
     let mut signals = kernel.signals.lock();
