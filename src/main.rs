@@ -1,1 +1,5 @@
-fn main() {}
+//! The `bhv` command.
+
+fn main() -> std::process::ExitCode {
+    baby_hypervisor::cli::main()
+}

@@ -1,0 +1,95 @@
+//! `bhv diff run`: both engines side by side.
+
+use super::options::{EngineOptions, GuestOptions};
+use crate::lockstep::{Difference, Lockstep, STRETCH};
+use crate::Error;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Run both engines side by side and stop at the first difference
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// A Linux riscv64 program
+    Run(RunArgs),
+}
+
+#[derive(clap::Args)]
+struct RunArgs {
+    #[command(flatten)]
+    guest: GuestOptions,
+    #[command(flatten)]
+    engine: EngineOptions,
+    /// Instructions between two comparisons: a number, `block`, or `syscall` (compare only where
+    /// the kernel is called)
+    #[arg(long, default_value = "50000", value_name = "N|block|syscall")]
+    granularity: String,
+    /// Seed of random numbers and addresses
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Translate this instruction wrongly, to see that it is found (for tests)
+    #[arg(long, value_name = "MNEMONIC", hide = true)]
+    sabotage: Option<String>,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+/// The exit code for a difference.
+const DIFFERENT: i32 = 1;
+
+/// `bhv diff`.
+pub fn run(args: &Args) -> Result<ExitCode, Error> {
+    let What::Run(args) = &args.what;
+    let mut launch = args.guest.launch(&args.engine, &args.command)?.exact(args.seed);
+    // What the engines do must not depend on when the compiler is done.
+    launch.engine.jit.background = false;
+    launch.engine.jit.sabotage = args.sabotage.as_deref().map(instruction).transpose()?;
+    let quantum = match args.granularity.as_str() {
+        "block" => {
+            // One instruction compiled and run at a time is a block at most.
+            launch.engine.threshold = 1;
+            1
+        }
+        "syscall" => u64::MAX,
+        number => number.parse().ok().filter(|&n| n > 0).ok_or_else(|| {
+            let what = format!("--granularity '{number}' is no number of instructions");
+            Error::usage(what, format!("write a number such as {STRETCH}, block, or syscall"))
+        })?,
+    };
+    launch.config.schedule = linux::Schedule::Exact { seed: args.seed, quantum };
+    let options = launch.engine.clone();
+    let mut running = launch.start()?;
+    let symbols = running.symbols();
+    let different = move |difference: &Difference| {
+        eprint!("bhv diff: {}", difference.report(&|va| symbols.name(va)));
+        std::process::exit(DIFFERENT);
+    };
+    let lockstep = Lockstep::new(running.engine().space(), &options, different)?;
+    let lockstep = Arc::new(lockstep.trace(args.guest.trace));
+    running.process().observe(lockstep.clone());
+    let exit = running.run()?;
+    lockstep.finish();
+    let progress = lockstep.progress();
+    eprintln!(
+        "bhv diff: no difference in {} instructions; {} stretches, {} comparisons of the whole \
+         memory",
+        progress.instructions, progress.stretches, progress.memory
+    );
+    exit.finish()
+}
+
+/// The instruction of that name.
+fn instruction(mnemonic: &str) -> Result<frontend::Op, Error> {
+    let known = frontend::table::ROWS.iter().find(|row| row.mnemonic == mnemonic);
+    known.map(|row| row.op).ok_or_else(|| {
+        let what = format!("there is no instruction '{mnemonic}'");
+        Error::usage(what, "write a mnemonic of the manual, such as addw")
+    })
+}

@@ -1,0 +1,52 @@
+//! The command line: what `bhv` understands, and which module answers.
+
+mod demo;
+mod diff;
+mod options;
+mod run;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+pub use options::{EngineOptions, GuestOptions};
+
+/// Runs RISC-V programs on this machine, fast and exactly.
+#[derive(Parser)]
+#[command(name = "bhv", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A tour on guest programs built into this binary
+    Demo(demo::Args),
+    /// Run a Linux riscv64 program
+    Run(run::Args),
+    /// Go on with a program from a snapshot
+    Resume(run::ResumeArgs),
+    /// Run both engines side by side and stop at the first difference
+    Diff(diff::Args),
+    /// Look into snapshots
+    Snapshot(crate::snapshot::command::Args),
+    /// Measure against native code and QEMU
+    Bench(crate::bench::Args),
+}
+
+/// Runs the command line of this process; the exit code is the guest's where a guest ran.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Resume(args) => run::resume(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Snapshot(args) => crate::snapshot::command::run(&args),
+        Command::Bench(args) => crate::bench::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("{}", error.report());
+        ExitCode::from(error.exit_code())
+    })
+}

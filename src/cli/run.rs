@@ -1,0 +1,219 @@
+//! `bhv run` and `bhv resume`.
+
+use super::options::{EngineOptions, GuestOptions};
+use crate::{Error, Exit, Launch, Progress, Running};
+use linux::observer::{Event, Observer};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Run a Linux riscv64 program
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    guest: GuestOptions,
+    #[command(flatten)]
+    engine: EngineOptions,
+    /// Seed of random numbers and addresses under --exact
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Save the process when it has retired COUNT instructions, and end (implies --exact)
+    #[arg(long, value_name = "COUNT", requires = "snapshot")]
+    snapshot_at: Option<u64>,
+    /// Save the process as it is just before it exits (implies --exact)
+    #[arg(long, value_name = "FILE", conflicts_with = "snapshot")]
+    snapshot_on_exit: Option<PathBuf>,
+    /// The file that --snapshot-at writes
+    #[arg(long, value_name = "FILE", requires = "snapshot_at")]
+    snapshot: Option<PathBuf>,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+/// Go on with a program from a snapshot
+#[derive(clap::Args)]
+pub struct ResumeArgs {
+    #[command(flatten)]
+    engine: EngineOptions,
+    /// Save it again when it has retired COUNT instructions in all, and end
+    #[arg(long, value_name = "COUNT", requires = "snapshot")]
+    snapshot_at: Option<u64>,
+    /// The file that --snapshot-at writes
+    #[arg(long, value_name = "FILE", requires = "snapshot_at")]
+    snapshot: Option<PathBuf>,
+    /// Name every system call with its arguments and result, on stderr
+    #[arg(long)]
+    trace: bool,
+    /// The snapshot
+    file: PathBuf,
+}
+
+/// `bhv run`.
+pub fn run(args: &Args) -> Result<ExitCode, Error> {
+    let started = Instant::now();
+    let exact = args.engine.exact || args.snapshot_at.is_some() || args.snapshot_on_exit.is_some();
+    let mut launch = args.guest.launch(&args.engine, &args.command)?;
+    if exact {
+        launch = launch.exact(args.seed);
+    }
+    if args.guest.trace {
+        launch = launch.observe(Arc::new(Tracer));
+    }
+    let mut running = launch.start()?;
+    if let Some(file) = &args.snapshot_on_exit {
+        let exit = running.run_and_save(file)?;
+        end(&running, &exit, args.engine.stats, started);
+    }
+    let until = args.snapshot_at.zip(args.snapshot.as_ref());
+    finish(&mut running, until, args.engine.stats, started)
+}
+
+/// `bhv resume`.
+pub fn resume(args: &ResumeArgs) -> Result<ExitCode, Error> {
+    let started = Instant::now();
+    let mut running = crate::resume(&args.file, args.engine.engine(true))?;
+    if args.trace {
+        running.process().observe(Arc::new(Tracer));
+    }
+    let until = args.snapshot_at.zip(args.snapshot.as_ref());
+    finish(&mut running, until, args.engine.stats, started)
+}
+
+/// Runs to the end, or to the count at which to save; ends as the guest ended.
+fn finish(
+    running: &mut Running,
+    until: Option<(u64, &PathBuf)>,
+    stats: bool,
+    started: Instant,
+) -> Result<ExitCode, Error> {
+    let exit = match until {
+        None => running.run()?,
+        Some((count, file)) => match running.run_until(count)? {
+            Progress::Exited(exit) => {
+                eprintln!(
+                    "bhv: the program ended after {} instructions, before the snapshot at {count}; \
+                     nothing was saved",
+                    running.total()
+                );
+                exit
+            }
+            Progress::Reached => {
+                running.save(file)?;
+                eprintln!("bhv: saved at {count} instructions to {}", file.display());
+                Exit::Code(0)
+            }
+        },
+    };
+    end(running, &exit, stats, started)
+}
+
+/// Ends as the guest ended.
+fn end(running: &Running, exit: &Exit, stats: bool, started: Instant) -> ! {
+    if stats {
+        print_stats(running, started);
+    }
+    exit.finish()
+}
+
+/// What was run, compiled and spent.
+fn print_stats(running: &Running, started: Instant) {
+    let stats = running.engine().stats();
+    let jit = stats.jit;
+    eprintln!("bhv: {:.3} s", started.elapsed().as_secs_f64());
+    eprintln!("  interpreted   {:>12} instructions", stats.interpreted);
+    if running.is_exact() {
+        eprintln!("  retired       {:>12} instructions", running.total());
+    }
+    eprintln!(
+        "  compiled      {:>12} regions, {} instructions to {} bytes in {:.1} ms",
+        jit.regions,
+        jit.guest_instructions,
+        jit.host_bytes,
+        jit.compile_ns as f64 / 1e6
+    );
+    eprintln!(
+        "  dropped       {:>12} regions, {} times all; code was missing {} times",
+        jit.dropped, jit.evictions, jit.missing
+    );
+}
+
+/// Prints system calls.
+pub struct Tracer;
+
+impl Observer for Tracer {
+    fn event(&self, event: &Event<'_>) {
+        if let Event::Trace { tid, line } = event {
+            eprintln!("[{tid}] {line}");
+        }
+    }
+    fn wants_trace(&self) -> bool {
+        true
+    }
+    fn wants_changes(&self) -> bool {
+        false
+    }
+}
+
+impl GuestOptions {
+    /// What these options and a command line start.
+    pub fn launch(&self, engine: &EngineOptions, command: &[OsString]) -> Result<Launch, Error> {
+        let [program, arguments @ ..] = command else {
+            return Err(Error::usage("no program is named", "write bhv run PROG [ARGS…]"));
+        };
+        let mut launch = Launch::new(program);
+        launch.program.argv.extend(arguments.iter().map(|a| a.clone().into_vec()));
+        launch.program.envp = self.environment()?;
+        launch.config.root = self.root.clone();
+        launch.config.host = self.host;
+        launch.config.network = self.host;
+        for dir in &self.dirs {
+            launch.config.grants.push(linux::Grant::parse(dir)?);
+        }
+        launch.engine = engine.engine(engine.exact);
+        Ok(launch)
+    }
+
+    /// The guest's environment: with `--host` ours, else a small clean one; `--env` adds to it.
+    fn environment(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let mut environment: Vec<Vec<u8>> = Vec::new();
+        if self.host {
+            for (name, value) in std::env::vars_os() {
+                environment.push([name.into_vec(), value.into_vec()].join(&b'='));
+            }
+        } else {
+            let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+            environment.push(format!("PATH={path}").into_bytes());
+            for name in ["HOME", "TERM", "LANG", "TZ", "USER", "PWD"] {
+                if let Some(value) = std::env::var_os(name) {
+                    environment.push([name.into(), value.into_vec()].join(&b'='));
+                }
+            }
+        }
+        for text in &self.env {
+            let Some((name, _)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+                let what = format!("--env '{text}' sets nothing");
+                return Err(Error::usage(what, "write --env NAME=VALUE"));
+            };
+            let prefix = [name.as_bytes(), b"="].concat();
+            environment.retain(|old| !old.starts_with(&prefix));
+            environment.push(text.clone().into_bytes());
+        }
+        Ok(environment)
+    }
+}
+
+impl EngineOptions {
+    /// These options for the library.
+    pub fn engine(&self, exact: bool) -> crate::EngineOptions {
+        let mut options = crate::EngineOptions::new(self.engine, exact);
+        options.jit.background = !self.foreground;
+        if let Some(threshold) = self.threshold {
+            options.threshold = threshold;
+        }
+        options
+    }
+}

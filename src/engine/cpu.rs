@@ -1,0 +1,256 @@
+//! One hart: runs compiled code where there is some, interprets the rest, and asks for what runs
+//! often to be compiled.
+
+use super::{Engine, EngineKind};
+use hart::HartState;
+use interp::Interp;
+use jit::{JitHart, Poll, Request};
+use linux::{Cpu, Kick, Stop};
+use memory::UserSpace;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Arrivals at a block between two looks whether its code has been compiled meanwhile.
+const LOOK_AGAIN: u64 = 64;
+
+/// One hart of an [`Engine`].
+pub struct EngineCpu {
+    engine: Arc<Engine>,
+    interp: Interp<UserSpace>,
+    hart: Hart,
+    poll: PollFlag,
+    /// The code changes of the address space that this hart has seen.
+    epoch: u64,
+}
+
+/// Who owns the hart's state: compiled code works on it in place.
+enum Hart {
+    Compiled(JitHart),
+    Interpreted(Box<HartState>),
+}
+
+impl Hart {
+    fn state(&self) -> &HartState {
+        match self {
+            Hart::Compiled(hart) => hart.state(),
+            Hart::Interpreted(state) => state,
+        }
+    }
+
+    fn state_mut(&mut self) -> &mut HartState {
+        match self {
+            Hart::Compiled(hart) => hart.state_mut(),
+            Hart::Interpreted(state) => state,
+        }
+    }
+}
+
+/// The flag that makes a running hart return.
+#[derive(Clone)]
+enum PollFlag {
+    Compiled(Poll),
+    Interpreted(Arc<AtomicU32>),
+}
+
+impl PollFlag {
+    fn flag(&self) -> &AtomicU32 {
+        match self {
+            PollFlag::Compiled(poll) => poll.flag(),
+            PollFlag::Interpreted(flag) => flag,
+        }
+    }
+}
+
+impl Kick for PollFlag {
+    fn kick(&self) {
+        self.flag().store(1, Ordering::Release);
+    }
+}
+
+impl EngineCpu {
+    pub(super) fn new(engine: Arc<Engine>) -> Self {
+        let (hart, poll, threshold) = match &engine.jit {
+            Some(jit) => {
+                let hart = jit.hart();
+                let poll = PollFlag::Compiled(hart.poll());
+                (Hart::Compiled(hart), poll, engine.options.threshold)
+            }
+            None => {
+                let flag = Arc::new(AtomicU32::new(0));
+                (Hart::Interpreted(Box::default()), PollFlag::Interpreted(flag), 0)
+            }
+        };
+        let epoch = engine.space.stale_epoch();
+        let options = interp::Options { threshold, clock: engine.clock };
+        EngineCpu { engine, interp: Interp::new(options), hart, poll, epoch }
+    }
+
+    /// The engine that this hart belongs to.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Takes note of code that was unmapped or written since the last time, if any was.
+    fn catch_up(&mut self) {
+        if self.engine.space.stale_epoch() != self.epoch {
+            self.drop_stale();
+        }
+    }
+
+    /// What fence.i promises: code that was written since the last time is translated anew.
+    fn drop_stale(&mut self) {
+        self.engine.space.fence_code();
+        let (epoch, pages) = self.engine.space.stale_since(self.epoch);
+        self.epoch = epoch;
+        self.interp.invalidate(pages.iter().copied());
+        if let Some(jit) = &self.engine.jit {
+            jit.invalidate(&pages);
+        }
+    }
+
+    /// Runs compiled code if there is any at `state.pc`; what is left to do otherwise.
+    fn run_compiled(&mut self, limit: u64) -> Step {
+        let Hart::Compiled(hart) = &mut self.hart else {
+            return Step::Interpret;
+        };
+        match hart.run(limit) {
+            jit::Exit::Missing => Step::Interpret,
+            jit::Exit::Limit => Step::Finish,
+            jit::Exit::Poll => Step::Poll,
+            jit::Exit::Interpret => Step::Single,
+            jit::Exit::FenceI => Step::FenceI,
+            jit::Exit::Trap(trap) => Step::Stop(Stop::Trap(trap)),
+        }
+    }
+
+    /// Interprets until `limit` or until something else has to be done.
+    fn interpret(&mut self, limit: u64, until: Until) -> Step {
+        let state = self.hart.state_mut();
+        let before = state.instret;
+        let space = &*self.engine.space;
+        let exit = match until {
+            Until::Hot => self.interp.run(state, space, limit, self.poll.flag()),
+            Until::Limit => loop {
+                match self.interp.run(state, space, limit, self.poll.flag()) {
+                    interp::Exit::Hot => self.interp.set_countdown(state.pc, LOOK_AGAIN),
+                    exit => break exit,
+                }
+            },
+            Until::Next => self.interp.step(state, space),
+        };
+        let retired = state.instret.wrapping_sub(before);
+        self.engine.interpreted.fetch_add(retired, Ordering::Relaxed);
+        match exit {
+            interp::Exit::Limit if until == Until::Next => Step::Compiled,
+            interp::Exit::Limit => Step::Stop(Stop::Limit),
+            interp::Exit::Poll => Step::Poll,
+            interp::Exit::Hot => Step::Hot,
+            interp::Exit::FenceI => Step::FenceI,
+            interp::Exit::Trap(trap) => Step::Stop(Stop::Trap(trap)),
+        }
+    }
+
+    /// The block at `state.pc` ran often: has it compiled, or if it is, runs it.
+    fn hot(&mut self) -> Step {
+        let pc = self.hart.state().pc;
+        let Some(jit) = &self.engine.jit else {
+            self.interp.set_countdown(pc, 0);
+            return Step::Interpret;
+        };
+        match jit.request(pc) {
+            Request::Ready => {
+                self.interp.set_countdown(pc, 1);
+                return Step::Compiled;
+            }
+            Request::Queued => self.interp.set_countdown(pc, LOOK_AGAIN),
+            Request::Later(arrivals) => self.interp.set_countdown(pc, arrivals.max(1).into()),
+            Request::Refused => self.interp.set_countdown(pc, 0),
+        }
+        Step::Interpret
+    }
+}
+
+/// What a hart does next.
+enum Step {
+    /// Enter compiled code.
+    Compiled,
+    /// Interpret until something is hot.
+    Interpret,
+    /// Interpret up to the limit, however hot it is.
+    Finish,
+    /// Interpret one instruction.
+    Single,
+    /// The block at `state.pc` is hot.
+    Hot,
+    /// Somebody set the poll flag.
+    Poll,
+    /// fence.i has retired.
+    FenceI,
+    /// Nothing.
+    Stop(Stop),
+}
+
+/// How far to interpret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    Hot,
+    Limit,
+    Next,
+}
+
+impl Cpu for EngineCpu {
+    fn state(&self) -> &HartState {
+        self.hart.state()
+    }
+
+    fn state_mut(&mut self) -> &mut HartState {
+        self.hart.state_mut()
+    }
+
+    fn run(&mut self, limit: Option<u64>) -> Stop {
+        let limit = limit.unwrap_or(u64::MAX);
+        self.catch_up();
+        let mut step = match self.engine.options.kind {
+            EngineKind::Jit => Step::Compiled,
+            EngineKind::Interp => Step::Interpret,
+        };
+        loop {
+            step = match step {
+                _ if self.hart.state().instret >= limit => return Stop::Limit,
+                Step::Compiled => self.run_compiled(limit),
+                Step::Interpret => self.interpret(limit, Until::Hot),
+                Step::Finish => self.interpret(limit, Until::Limit),
+                Step::Single => self.interpret(limit, Until::Next),
+                Step::Hot => self.hot(),
+                Step::FenceI => {
+                    self.drop_stale();
+                    Step::Compiled
+                }
+                Step::Poll => {
+                    self.poll.flag().store(0, Ordering::Relaxed);
+                    return Stop::Kicked;
+                }
+                Step::Stop(stop) => return stop,
+            }
+        }
+    }
+
+    fn kicker(&self) -> Arc<dyn Kick> {
+        Arc::new(self.poll.clone())
+    }
+
+    fn new_thread(&self) -> Box<dyn Cpu> {
+        self.engine.cpu()
+    }
+
+    fn code_changed(&mut self) {
+        self.drop_stale();
+    }
+
+    fn fork(&mut self, fork: &mut dyn FnMut() -> bool) -> bool {
+        match &self.engine.jit {
+            Some(jit) => jit.fork(fork, |&child| child),
+            None => fork(),
+        }
+    }
+}

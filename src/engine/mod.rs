@@ -1,0 +1,107 @@
+//! The tiers: an interpreter that runs everything, and a compiler for what runs often.
+//!
+//! [`Engine`] is what the harts of one address space share; [`EngineCpu`] is one hart, and
+//! what `linux` runs a thread on.
+
+mod cpu;
+
+pub use cpu::EngineCpu;
+
+use crate::Error;
+use hart::csr::Clock;
+use jit::Jit;
+use memory::UserSpace;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// Which tiers there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, clap::ValueEnum)]
+pub enum EngineKind {
+    /// The interpreter first; code that runs often is compiled.
+    Jit,
+    /// The interpreter alone.
+    Interp,
+}
+
+/// How an engine runs.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Which tiers there are.
+    pub kind: EngineKind,
+    /// Executions of a block before the region around it is compiled.
+    pub threshold: u64,
+    /// The compiler's options; `counting` and `background` are among them.
+    pub jit: jit::Options,
+}
+
+impl EngineOptions {
+    /// Executions of a block after which compiling it pays: measured over whole runs of the guest
+    /// programs, see ARCHITECTURE.md, "Costs".
+    pub const THRESHOLD: u64 = 200;
+
+    /// The default options of an engine. `exact` counts every instruction, so that a run can be
+    /// stopped at a count and repeated bit for bit.
+    pub fn new(kind: EngineKind, exact: bool) -> Self {
+        let jit = jit::Options { counting: exact, ..jit::Options::default() };
+        EngineOptions { kind, threshold: Self::THRESHOLD, jit }
+    }
+}
+
+/// What the harts of one address space share.
+pub struct Engine {
+    space: Arc<UserSpace>,
+    options: EngineOptions,
+    jit: Option<Arc<Jit>>,
+    /// Where the `time` register comes from; the same for all harts.
+    clock: Clock,
+    /// Instructions that interpreters retired, for [`Engine::stats`].
+    interpreted: AtomicU64,
+}
+
+/// What an engine has done so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    /// Instructions retired by the interpreter.
+    pub interpreted: u64,
+    /// What the compiler did.
+    pub jit: jit::Stats,
+}
+
+impl Engine {
+    /// An engine for the code in `space`.
+    pub fn new(space: Arc<UserSpace>, options: EngineOptions) -> Result<Arc<Engine>, Error> {
+        let jit = match options.kind {
+            EngineKind::Jit => Some(Jit::new(options.jit.clone(), space.clone())?),
+            EngineKind::Interp => None,
+        };
+        let clock = match options.jit.counting {
+            true => Clock::Virtual,
+            false => Clock::Host { start: Instant::now(), base: 0 },
+        };
+        Ok(Arc::new(Engine { space, options, jit, clock, interpreted: AtomicU64::new(0) }))
+    }
+
+    /// A hart with an all-zero state.
+    pub fn cpu(self: &Arc<Self>) -> Box<EngineCpu> {
+        Box::new(EngineCpu::new(self.clone()))
+    }
+
+    /// The guest's memory.
+    pub fn space(&self) -> &Arc<UserSpace> {
+        &self.space
+    }
+
+    /// The compiler, if this engine has one.
+    pub fn jit(&self) -> Option<&Arc<Jit>> {
+        self.jit.as_ref()
+    }
+
+    /// What has been done so far, by all harts.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            interpreted: self.interpreted.load(Ordering::Relaxed),
+            jit: self.jit.as_ref().map(|jit| jit.stats()).unwrap_or_default(),
+        }
+    }
+}
