@@ -36,6 +36,9 @@ fn lines(file: &str) -> Vec<Line> {
     ins::parse(&format!("tests/isa/{name}.ins"), text)
 }
 
+/// What the instruction leads to: its successor, and the place that it should jump to.
+const C_EBREAK: [u8; 2] = [0x02, 0x90];
+
 /// Where the program stood when an engine gave up.
 enum Ended {
     /// The limit was reached.
@@ -74,13 +77,91 @@ fn blocks(state: &mut HartState, space: &Arc<UserSpace>, limit: u64) -> Ended {
     }
 }
 
+/// Compiled code; the interpreter does what the compiler leaves to it by contract.
+fn compiled(state: &mut HartState, space: &Arc<UserSpace>, limit: u64) -> Ended {
+    let options = jit::Options {
+        counting: true,
+        background: false,
+        verify: true,
+        code_bytes: 1 << 20,
+        ..jit::Options::default()
+    };
+    let jit = jit::Jit::new(options, space.clone()).expect("a compiler for this host");
+    let mut hart = jit.hart();
+    *hart.state_mut() = *state;
+    let insn = |pc: u64| {
+        let parcels = [pc, pc + 2].map(|pc| space.fetch(pc).map_or(0, u32::from));
+        decode::decode(parcels[1] << 16 | parcels[0]).map(|decoded| decoded.insn)
+    };
+    let first = state.pc;
+    assert_eq!(
+        jit.request(first) == jit::Request::Ready,
+        insn(first).is_some(),
+        "{first:#x}"
+    );
+    let ended = loop {
+        match hart.run(limit) {
+            jit::Exit::Limit => break Ended::Limit,
+            jit::Exit::FenceI => continue,
+            jit::Exit::Trap(trap) => break Ended::Trap(trap),
+            // No code: that is as it should be only behind the instruction.
+            jit::Exit::Interpret | jit::Exit::Missing => {}
+            exit @ jit::Exit::Poll => panic!("a run without poll ended with {exit:?}"),
+        }
+        let excused = hart.state().instret != state.instret
+            || !has_usual_pointers(state)
+            || insn(first).is_none_or(|insn| is_left_to_interpreter(insn, state));
+        let limit = hart.state().instret + 1;
+        match step(hart.state_mut(), space, limit) {
+            Ended::Trap(trap) => break Ended::Trap(trap),
+            Ended::Limit => assert!(excused, "{:?} is not compiled", insn(first)),
+        }
+    };
+    let before = state.instret;
+    *state = *hart.state();
+    match ended {
+        // What is left is less than a region.
+        Ended::Limit => {
+            assert!(
+                state.instret > before,
+                "a limit of {limit} is called too near"
+            );
+            step(state, space, limit)
+        }
+        ended => ended,
+    }
+}
+
+/// What compiled code hands back, to be interpreted once: system instructions, and singles in
+/// registers whose upper half says that they are none.
+fn is_left_to_interpreter(insn: Insn, state: &HartState) -> bool {
+    const SYSTEM: u32 = 0b111_0011;
+    let row = insn.op().row();
+    let single = matches!(insn, Insn::Fsw(_) | Insn::FmvXW(_)) || row.mnemonic.ends_with(".s");
+    let boxed = insn
+        .uses()
+        .fs()
+        .all(|f| state.f[f.index()] >> 32 == 0xffff_ffff);
+    row.bits & 0x7f == SYSTEM || single && !boxed
+}
+
+/// Compiled code is entered only while sp, gp and tp are addresses.
+fn has_usual_pointers(state: &HartState) -> bool {
+    (2..5).all(|n| state.x[n] < memory::LIMIT)
+}
+
 /// Runs a line's instruction in a space that is used for nothing else meanwhile, and describes
 /// what differs from what the line says.
 fn check(line: &Line, engine: Engine, space: &Arc<UserSpace>) -> Result<(), String> {
     let map = |va, length, protection| {
         space.map_anonymous(Place::Fixed(va), length, protection, Sharing::Private, None)
     };
-    let mut code: Vec<u8> = [0x02, 0x90].repeat(PAGE as usize / 2); // c.ebreak
+    let mut code = vec![0; PAGE as usize];
+    for at in [START + line.bytes.len() as u64, line.after.pc].map(|pc| pc.wrapping_sub(START)) {
+        if at < PAGE {
+            code[at as usize..][..2].copy_from_slice(&C_EBREAK);
+        }
+    }
     code[..line.bytes.len()].copy_from_slice(&line.bytes);
     let prepare = || -> Result<(), memory::Error> {
         map(START, PAGE, Protection::READ_WRITE)?;
@@ -210,7 +291,7 @@ fn check_file(file: &str, engine: Engine) {
 }
 
 macro_rules! files {
-    ($($file:literal $step:ident $interp:ident;)*) => {$(
+    ($($file:literal $step:ident $interp:ident $jit:ident;)*) => {$(
         #[test]
         fn $step() {
             check_file($file, step);
@@ -219,21 +300,25 @@ macro_rules! files {
         fn $interp() {
             check_file($file, blocks);
         }
+        #[test]
+        fn $jit() {
+            check_file($file, compiled);
+        }
     )*};
 }
 
 files! {
-    "i" interp_step_i interp_i;
-    "m" interp_step_m interp_m;
-    "a" interp_step_a interp_a;
-    "f" interp_step_f interp_f;
-    "d" interp_step_d interp_d;
-    "c" interp_step_c interp_c;
-    "zicsr" interp_step_zicsr interp_zicsr;
-    "zifencei" interp_step_zifencei interp_zifencei;
-    "zba" interp_step_zba interp_zba;
-    "zbb" interp_step_zbb interp_zbb;
-    "zbs" interp_step_zbs interp_zbs;
+    "i" interp_step_i interp_i jit_i;
+    "m" interp_step_m interp_m jit_m;
+    "a" interp_step_a interp_a jit_a;
+    "f" interp_step_f interp_f jit_f;
+    "d" interp_step_d interp_d jit_d;
+    "c" interp_step_c interp_c jit_c;
+    "zicsr" interp_step_zicsr interp_zicsr jit_zicsr;
+    "zifencei" interp_step_zifencei interp_zifencei jit_zifencei;
+    "zba" interp_step_zba interp_zba jit_zba;
+    "zbb" interp_step_zbb interp_zbb jit_zbb;
+    "zbs" interp_step_zbs interp_zbs jit_zbs;
 }
 
 fn all_lines() -> impl Iterator<Item = Line> {

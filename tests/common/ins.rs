@@ -7,7 +7,7 @@
 //! [03 25 00 00] "lw a0, 0(zero)"  =>  trap LoadPageFault 0
 //! ```
 //!
-//! The instruction is at [`START`] with c.ebreak all around it. Registers that are not named hold
+//! The instruction is at [`START`]. Registers that are not named hold
 //! rubbish before; whatever is not named behind the arrow is as before, except that pc and instret
 //! have moved on. Numbers are decimal or hexadecimal, `.+4` is an address relative to the
 //! instruction, `box(0x…)` a single in a floating-point register, `NV|NX` are flags, and
@@ -99,7 +99,13 @@ fn rubbish() -> HartState {
         ..HartState::default()
     };
     for n in 1..32u8 {
-        state.x[usize::from(n)] = 0x5a5a_5a5a_0000_0000 + u64::from(n) * 0x0101_0101;
+        // Stack, global and thread pointer are addresses, as in any program.
+        let upper = if (2..5).contains(&n) {
+            0x2a_0000_0000
+        } else {
+            0x5a5a_5a5a_0000_0000
+        };
+        state.x[usize::from(n)] = upper + u64::from(n) * 0x0101_0101;
     }
     for n in 0..32u8 {
         state.f[usize::from(n)] = 0x4242_4242_0000_0000 + u64::from(n) * 0x0101_0101;
