@@ -162,8 +162,9 @@ fn changeable(
     follow: bool,
 ) -> Result<std::os::fd::OwnedFd, Errno> {
     let place = call.kernel.find_place(dir, path, follow)?;
-    place.check_writable()?;
-    place.pin_target(follow)
+    let writable = place.writable;
+    let pin = place.pin_target(follow)?;
+    if writable { Ok(pin) } else { Err(Errno::EROFS) }
 }
 
 /// A descriptor whose file the guest may change.
@@ -269,7 +270,10 @@ pub(crate) fn umask(call: &mut Call) -> SysResult {
 pub(crate) fn truncate(call: &mut Call) -> SysResult {
     let path = call.path(0)?;
     let place = call.kernel.find_place(AT_FDCWD, &path, true)?;
-    place.check_writable()?;
+    if !place.writable {
+        place.pin_target(true)?;
+        return Err(Errno::EROFS.into());
+    }
     let file = place.open(O_WRONLY, 0)?;
     host::io::truncate(file.as_raw_fd(), call.arg(1) as i64)?;
     Ok(0)
