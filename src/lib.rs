@@ -20,6 +20,7 @@ pub mod bench;
 pub mod cli;
 pub mod engine;
 mod error;
+pub mod explain;
 mod launch;
 pub mod lockstep;
 mod saved;

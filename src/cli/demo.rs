@@ -102,8 +102,8 @@ impl Tour {
         let mut product = 1.0;
         for name in SHOWN {
             let program = program(name);
-            // The tenth part of what `bhv bench` runs: the tour is to be short.
-            let count = (program.count / 20).max(1).to_string();
+            // A small part of what `bhv bench` runs: the tour is to be short.
+            let count = (program.count / 50).max(1).to_string();
             let interp = self.quiet(&["run", "--engine", "interp", name, &count])?;
             let jit = self.quiet(&["run", "--engine", "jit", name, &count])?;
             let same = interp.out == jit.out && jit.code == Some(0) && jit.out.contains("right");
@@ -132,7 +132,7 @@ impl Tour {
     fn snapshot(&self) -> Result<bool, Error> {
         station("Stopped in the middle, saved, and gone on with on the other engine");
         let straight = self.quiet(&["run", "--exact", "sort", "2"])?;
-        let at = ["--snapshot-at", "20000000", "--snapshot", "sort.snap"];
+        let at = ["--snapshot-at", "10000000", "--snapshot", "sort.snap"];
         let saved = self.bhv(&[&["run"], &at[..], &["sort", "2"]].concat())?;
         print!("{}", saved.err);
         let resumed = self.bhv(&["resume", "--engine", "interp", "sort.snap"])?;
@@ -152,7 +152,7 @@ impl Tour {
 
     fn explain(&self) -> Result<bool, Error> {
         station("What becomes of guest code");
-        let seen = self.bhv(&["explain", "crc32", "--at", "by_table", "--loop"])?;
+        let seen = self.bhv(&["explain", "crc32", "--at", "main", "--loop"])?;
         let head: Vec<&str> = seen.out.lines().take(24).collect();
         println!("{}\n  …", head.join("\n"));
         Ok(verdict(seen.code == Some(0) && !seen.out.is_empty(), "there it is"))

@@ -41,6 +41,8 @@ struct RunArgs {
     command: Vec<OsString>,
 }
 
+/// Arrivals at a block before it is compiled: soon, since compiled code is what is tested.
+const THRESHOLD: u64 = 50;
 /// The exit code for a difference.
 const DIFFERENT: i32 = 1;
 
@@ -48,8 +50,9 @@ const DIFFERENT: i32 = 1;
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let What::Run(args) = &args.what;
     let mut launch = args.guest.launch(&args.engine, &args.command)?.exact(args.seed);
-    // What the engines do must not depend on when the compiler is done.
+    // What the engines do must not depend on when the compiler is done, and much is to be compiled.
     launch.engine.jit.background = false;
+    launch.engine.threshold = args.engine.threshold.unwrap_or(THRESHOLD);
     launch.engine.jit.sabotage = args.sabotage.as_deref().map(instruction).transpose()?;
     let quantum = match args.granularity.as_str() {
         "block" => {

@@ -2,6 +2,7 @@
 
 mod demo;
 mod diff;
+mod explain;
 mod options;
 mod run;
 
@@ -28,6 +29,8 @@ enum Command {
     Resume(run::ResumeArgs),
     /// Run both engines side by side and stop at the first difference
     Diff(diff::Args),
+    /// Show guest code, Cranelift IR and host code of a region side by side
+    Explain(explain::Args),
     /// Look into snapshots
     Snapshot(crate::snapshot::command::Args),
     /// Measure against native code and QEMU
@@ -42,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Resume(args) => run::resume(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Snapshot(args) => crate::snapshot::command::run(&args),
         Command::Bench(args) => crate::bench::run(&args),
     };

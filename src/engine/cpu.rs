@@ -13,6 +13,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Arrivals at a block between two looks whether its code has been compiled meanwhile.
 const LOOK_AGAIN: u64 = 64;
 
+/// Instructions interpreted at a stretch to find the trap that compiled code ran into. It may be
+/// gone, because another thread has mapped the page.
+const REPLAY: u64 = 1 << 28;
+
 /// One hart of an [`Engine`].
 pub struct EngineCpu {
     engine: Arc<Engine>,
@@ -119,6 +123,7 @@ impl EngineCpu {
             jit::Exit::Poll => Step::Poll,
             jit::Exit::Interpret => Step::Single,
             jit::Exit::FenceI => Step::FenceI,
+            jit::Exit::Replay => Step::Replay,
             jit::Exit::Trap(trap) => Step::Stop(Stop::Trap(trap)),
         }
     }
@@ -180,6 +185,8 @@ enum Step {
     Finish,
     /// Interpret one instruction.
     Single,
+    /// Interpret up to the trap that compiled code ran into, however hot it is.
+    Replay,
     /// The block at `state.pc` is hot.
     Hot,
     /// Somebody set the poll flag.
@@ -221,6 +228,13 @@ impl Cpu for EngineCpu {
                 Step::Interpret => self.interpret(limit, Until::Hot),
                 Step::Finish => self.interpret(limit, Until::Limit),
                 Step::Single => self.interpret(limit, Until::Next),
+                Step::Replay => {
+                    let most = self.hart.state().instret.saturating_add(REPLAY);
+                    match self.interpret(limit.min(most), Until::Limit) {
+                        Step::Stop(Stop::Limit) => Step::Compiled,
+                        step => step,
+                    }
+                }
                 Step::Hot => self.hot(),
                 Step::FenceI => {
                     self.drop_stale();

@@ -36,9 +36,9 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
-    /// Executions of a block after which compiling it pays: measured over whole runs of the guest
+    /// Arrivals at a block after which compiling it pays: measured over whole runs of the guest
     /// programs, see ARCHITECTURE.md, "Costs".
-    pub const THRESHOLD: u64 = 200;
+    pub const THRESHOLD: u64 = 10_000;
 
     /// The default options of an engine. `exact` counts every instruction, so that a run can be
     /// stopped at a count and repeated bit for bit.
