@@ -32,7 +32,9 @@ fn main() {
             Some("--root") => config.root = args.next().map(Into::into),
             Some("--dir") => {
                 let dir = args.next().unwrap_or_default();
-                config.grants.push(Grant::parse(&dir.to_string_lossy()).expect("a grant"));
+                config
+                    .grants
+                    .push(Grant::parse(&dir.to_string_lossy()).expect("a grant"));
             }
             Some("--host") => config.host = true,
             Some("--network") => config.network = true,

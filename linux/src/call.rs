@@ -49,15 +49,14 @@ pub(crate) enum Restart {
     Never,
 }
 
-/// What a blocked call waits for: any of these.
+/// What a blocked call waits for: any of these, or being woken by another thread (which sets its
+/// sleeper's token) or by a signal.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wait {
     /// Host file descriptors and the events wanted (POLLIN...).
     pub fds: Vec<(i32, i16)>,
     /// A time on the process's monotonic clock, in nanoseconds.
     pub deadline: Option<u64>,
-    /// Another thread sets this one's wake-up token (futexes). A signal always does.
-    pub token: bool,
     /// Another process changes or wakes this word of shared memory: address, value until then.
     pub word: Option<(u64, u32)>,
     /// Nothing announces it: try again after a short while.
@@ -66,13 +65,22 @@ pub(crate) struct Wait {
 
 impl Wait {
     pub fn fd(fd: i32, events: i16) -> Wait {
-        Wait { fds: vec![(fd, events)], ..Wait::default() }
+        Wait {
+            fds: vec![(fd, events)],
+            ..Wait::default()
+        }
     }
     pub fn until(deadline: Option<u64>) -> Wait {
-        Wait { deadline, ..Wait::default() }
+        Wait {
+            deadline,
+            ..Wait::default()
+        }
     }
     pub fn retry() -> Wait {
-        Wait { poll: true, ..Wait::default() }
+        Wait {
+            poll: true,
+            ..Wait::default()
+        }
     }
 }
 
@@ -95,7 +103,6 @@ pub(crate) struct Pending {
 pub(crate) struct Call<'a> {
     pub task: &'a mut Task,
     pub kernel: Arc<Kernel>,
-    pub number: u64,
     pub args: [u64; 6],
 }
 
@@ -126,7 +133,11 @@ impl Call<'_> {
     /// What a handler returns when it has to wait: it blocks, or gives up if a signal came.
     pub fn wait(&mut self, wait: Wait, restart: Restart) -> Fail {
         self.task.pending.restart = Some(restart);
-        if self.task.pending.interrupted { Fail::Interrupted(restart) } else { Fail::Block(wait) }
+        if self.task.pending.interrupted {
+            Fail::Interrupted(restart)
+        } else {
+            Fail::Block(wait)
+        }
     }
 
     /// The deadline of a call with a relative timeout, fixed at the first attempt.

@@ -83,7 +83,7 @@ fn high_pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     let (read, write) = host::io::pipe()?;
     // SAFETY: both were just made and are nobody else's.
     let ends = unsafe { (OwnedFd::from_raw_fd(read), OwnedFd::from_raw_fd(write)) };
-    Ok((host::fs::move_high(ends.0), host::fs::move_high(ends.1)))
+    Ok((host::fds::move_high(ends.0), host::fds::move_high(ends.1)))
 }
 
 fn become_child(task: &mut Task, args: &CloneArgs, pipe: Option<(OwnedFd, OwnedFd)>) {
@@ -108,8 +108,10 @@ fn become_child(task: &mut Task, args: &CloneArgs, pipe: Option<(OwnedFd, OwnedF
     kernel.signals.lock().clear_pending();
     kernel.futexes.lock().clear();
     kernel.timers.lock().clear();
-    *kernel.children.lock() =
-        Children { parent_waits: pipe.map(|(_, write)| (write, sp)), ..Children::default() };
+    *kernel.children.lock() = Children {
+        parent_waits: pipe.map(|(_, write)| (write, sp)),
+        ..Children::default()
+    };
     task.clear_tid = 0;
     task.robust_list = 0;
     task.pending = Default::default();
@@ -134,11 +136,18 @@ fn finish_parent(
         if args.flags & CLONE_PIDFD != 0
             && let Ok(copy) = pidfd.try_clone()
         {
-            let entry = Entry { cloexec: true, ..Entry::new(Kind::Stream) };
+            let entry = Entry {
+                cloexec: true,
+                ..Entry::new(Kind::Stream)
+            };
             let number = kernel.fds.lock().add(copy, entry)?;
             let _ = call.task.guest.write_u32(args.pidfd, number as u32);
         }
-        kernel.children.lock().by_pid.insert(pid, host::fs::move_high(pidfd));
+        kernel
+            .children
+            .lock()
+            .by_pid
+            .insert(pid, host::fds::move_high(pidfd));
     }
     if let Some((read, write)) = pipe {
         drop(write);
@@ -165,7 +174,11 @@ fn wait_for_vfork(task: &mut Task, pipe: &OwnedFd) {
     let sp = task.state().x[2];
     for (index, piece) in bytes.chunks(64).enumerate() {
         let at = sp + index as u64 * 64;
-        if task.guest.read_vec(at, piece.len()).is_ok_and(|before| before != piece) {
+        if task
+            .guest
+            .read_vec(at, piece.len())
+            .is_ok_and(|before| before != piece)
+        {
             // It was readable just now; if it is not writable, the child did not write it either.
             let _ = task.guest.write(at, piece);
         }
@@ -179,7 +192,9 @@ pub(crate) fn release_parent(kernel: &Kernel) {
 
 /// The child ends without having started a program.
 pub(crate) fn child_ends(task: &mut Task) {
-    let Some((pipe, sp)) = task.kernel.children.lock().parent_waits.take() else { return };
+    let Some((pipe, sp)) = task.kernel.children.lock().parent_waits.take() else {
+        return;
+    };
     let mut stack = Vec::new();
     while (stack.len() as u64) < SHARED_STACK {
         match task.guest.read_vec(sp + stack.len() as u64, 1024) {
@@ -201,7 +216,11 @@ pub(crate) fn child_ends(task: &mut Task) {
 /// Waits for a child: the host's answer, or a wait for one of them to end.
 fn wait(call: &mut Call, kind: u64, id: i32, options: u32) -> Result<Option<Waited>, Fail> {
     let kernel = call.kernel.clone();
-    let host_id = if kind == P_PID { kernel.children.lock().host_pid(id) } else { id };
+    let host_id = if kind == P_PID {
+        kernel.children.lock().host_pid(id)
+    } else {
+        id
+    };
     if let Some(waited) = host::process::wait_now(kind, host_id, options)? {
         let ended = matches!(waited.code, 1..=3);
         if ended && options & WNOWAIT == 0 {
@@ -219,7 +238,14 @@ fn wait(call: &mut Call, kind: u64, id: i32, options: u32) -> Result<Option<Wait
     drop(children);
     // Stopping and continuing is announced by no file.
     let poll = options & (WUNTRACED | WCONTINUED) != 0 || fds.is_empty();
-    Err(call.wait(Wait { fds, poll, ..Wait::default() }, Restart::IfAsked))
+    Err(call.wait(
+        Wait {
+            fds,
+            poll,
+            ..Wait::default()
+        },
+        Restart::IfAsked,
+    ))
 }
 
 pub(crate) fn wait4(call: &mut Call) -> SysResult {
@@ -235,7 +261,9 @@ pub(crate) fn wait4(call: &mut Call) -> SysResult {
         pid => (P_PID, pid),
     };
     let asked = options & (WNOHANG | WUNTRACED | WCONTINUED) | WEXITED;
-    let Some(waited) = wait(call, kind, id, asked)? else { return Ok(0) };
+    let Some(waited) = wait(call, kind, id, asked)? else {
+        return Ok(0);
+    };
     let status = match waited.code {
         1 => (waited.status & 0xff) << 8,
         2 => waited.status,
@@ -247,7 +275,12 @@ pub(crate) fn wait4(call: &mut Call) -> SysResult {
         call.write(call.arg(1), &status.to_le_bytes())?;
     }
     if call.arg(3) != 0 {
-        let usage = waited.usage.words.into_iter().fold(Writer::new(), Writer::u64).pad_to(144);
+        let usage = waited
+            .usage
+            .words
+            .into_iter()
+            .fold(Writer::new(), Writer::u64)
+            .pad_to(144);
         call.write(call.arg(3), &usage.0)?;
     }
     Ok(waited.pid as u64)
@@ -275,7 +308,11 @@ pub(crate) fn waitid(call: &mut Call) -> SysResult {
     }
     if call.arg(4) != 0 {
         let usage = waited.map(|waited| waited.usage).unwrap_or_default();
-        let usage = usage.words.into_iter().fold(Writer::new(), Writer::u64).pad_to(144);
+        let usage = usage
+            .words
+            .into_iter()
+            .fold(Writer::new(), Writer::u64)
+            .pad_to(144);
         call.write(call.arg(4), &usage.0)?;
     }
     Ok(0)
@@ -284,7 +321,10 @@ pub(crate) fn waitid(call: &mut Call) -> SysResult {
 pub(crate) fn pidfd_open(call: &mut Call) -> SysResult {
     let pid = call.kernel.children.lock().host_pid(call.int(0));
     let fd = host::process::pidfd(pid)?;
-    let entry = Entry { cloexec: true, ..Entry::new(Kind::Stream) };
+    let entry = Entry {
+        cloexec: true,
+        ..Entry::new(Kind::Stream)
+    };
     Ok(call.kernel.fds.lock().add(fd, entry)? as u64)
 }
 
@@ -293,4 +333,3 @@ pub(crate) fn pidfd_send_signal(call: &mut Call) -> SysResult {
     host::process::pidfd_signal(call.int(0), call.int(1))?;
     Ok(0)
 }
-

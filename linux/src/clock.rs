@@ -21,7 +21,10 @@ pub(crate) enum Clock {
 
 impl Clock {
     pub fn new_virtual(retired: u64, skipped: u64) -> Clock {
-        Clock::Virtual { retired: AtomicU64::new(retired), skipped: AtomicU64::new(skipped) }
+        Clock::Virtual {
+            retired: AtomicU64::new(retired),
+            skipped: AtomicU64::new(skipped),
+        }
     }
 
     /// CLOCK_MONOTONIC.

@@ -114,14 +114,21 @@ impl Config {
     /// The same without references to the host process's current directory, so that it means the
     /// same elsewhere.
     pub fn resolve(mut self) -> Result<Config, crate::Error> {
-        let failed = |source| crate::Error::File { path: PathBuf::from("."), source };
+        let failed = |source| crate::Error::File {
+            path: PathBuf::from("."),
+            source,
+        };
         let here = std::env::current_dir().map_err(failed)?;
         if let Some(root) = &self.root {
             self.root = Some(std::path::absolute(root).map_err(failed)?);
         }
         if self.current_dir {
             if !self.host {
-                let grant = Grant { host: here.clone(), guest: here.clone(), writable: true };
+                let grant = Grant {
+                    host: here.clone(),
+                    guest: here.clone(),
+                    writable: true,
+                };
                 self.grants.insert(0, grant);
             }
             self.cwd.get_or_insert(here);

@@ -1,6 +1,7 @@
 //! Strict parser for the parts of an ELF file that the kernel reads: header and program headers.
 
 use crate::Error;
+use crate::abi::structs::Reader;
 use std::path::{Path, PathBuf};
 
 /// Guest pages are 4 KiB.
@@ -92,7 +93,9 @@ pub struct Elf {
 impl Elf {
     /// First address, rounded down to a page.
     pub fn start(&self) -> u64 {
-        self.segments.first().map_or(0, |segment| segment.va & !(PAGE - 1))
+        self.segments
+            .first()
+            .map_or(0, |segment| segment.va & !(PAGE - 1))
     }
     /// First address behind the last segment.
     pub fn end(&self) -> u64 {
@@ -117,7 +120,12 @@ const PT_GNU_STACK: u32 = 0x6474_e551;
 
 /// Reads and checks a file. `limit` is the first address that a guest cannot use.
 pub fn parse(path: &Path, source: &(impl Source + ?Sized), limit: u64) -> Result<Elf, Error> {
-    Parser { path: path.to_owned(), length: source.len(), limit }.parse(source)
+    Parser {
+        path: path.to_owned(),
+        length: source.len(),
+        limit,
+    }
+    .parse(source)
 }
 
 struct Parser {
@@ -128,13 +136,19 @@ struct Parser {
 
 impl Parser {
     fn bad<T>(&self, offset: u64, reason: String, remedy: &'static str) -> Result<T, Error> {
-        Err(Error::Elf { path: self.path.clone(), offset, reason, remedy })
+        Err(Error::Elf {
+            path: self.path.clone(),
+            offset,
+            reason,
+            remedy,
+        })
     }
 
     fn read(&self, source: &(impl Source + ?Sized), out: &mut [u8], at: u64) -> Result<(), Error> {
-        source
-            .read_exact_at(out, at)
-            .map_err(|source| Error::File { path: self.path.clone(), source })
+        source.read_exact_at(out, at).map_err(|source| Error::File {
+            path: self.path.clone(),
+            source,
+        })
     }
 
     fn parse(&self, source: &(impl Source + ?Sized)) -> Result<Elf, Error> {
@@ -142,9 +156,9 @@ impl Parser {
         let present = self.length.min(SIZE) as usize;
         self.read(source, &mut header[..present], 0)?;
         self.check_identity(&header, present)?;
-        let kind = u16_at(&header, 16);
-        let table = u64_at(&header, 32);
-        let (entry_size, count) = (u16_at(&header, 54), u16_at(&header, 56));
+        let kind = Reader(&header).u16(16);
+        let table = Reader(&header).u64(32);
+        let (entry_size, count) = (Reader(&header).u16(54), Reader(&header).u16(56));
         if entry_size != PROGRAM_HEADER_SIZE {
             let reason = format!("program headers of {entry_size} bytes instead of 56");
             return self.bad(54, reason, REBUILD);
@@ -165,7 +179,7 @@ impl Parser {
         let mut headers = vec![0; size as usize];
         self.read(source, &mut headers, table)?;
         let mut elf = Elf {
-            entry: u64_at(&header, 24),
+            entry: Reader(&header).u64(24),
             relocatable: kind == 3,
             headers_va: 0,
             header_count: count,
@@ -173,13 +187,16 @@ impl Parser {
             interpreter: None,
             executable_stack: false,
         };
-        for (index, raw) in headers.chunks_exact(usize::from(PROGRAM_HEADER_SIZE)).enumerate() {
+        for (index, raw) in headers
+            .chunks_exact(usize::from(PROGRAM_HEADER_SIZE))
+            .enumerate()
+        {
             let at = table + index as u64 * u64::from(PROGRAM_HEADER_SIZE);
-            match u32_at(raw, 0) {
+            match Reader(raw).u32(0) {
                 PT_LOAD => self.segment(raw, at, &mut elf.segments)?,
                 PT_INTERP => elf.interpreter = Some(self.interpreter(source, raw, at)?),
-                PT_GNU_STACK => elf.executable_stack = u32_at(raw, 4) & Segment::X != 0,
-                PT_PHDR => elf.headers_va = u64_at(raw, 16),
+                PT_GNU_STACK => elf.executable_stack = Reader(raw).u32(4) & Segment::X != 0,
+                PT_PHDR => elf.headers_va = Reader(raw).u64(16),
                 _ => {}
             }
         }
@@ -190,7 +207,11 @@ impl Parser {
     /// The first 24 bytes, and the machine.
     fn check_identity(&self, header: &[u8; SIZE as usize], present: usize) -> Result<(), Error> {
         if !header.starts_with(b"\x7fELF") {
-            return self.bad(0, "no ELF file: it does not start with 7f 45 4c 46".into(), NOT_A_PROGRAM);
+            return self.bad(
+                0,
+                "no ELF file: it does not start with 7f 45 4c 46".into(),
+                NOT_A_PROGRAM,
+            );
         }
         if present < SIZE as usize {
             let reason = format!("truncated: {} bytes, the header alone has 64", self.length);
@@ -201,13 +222,17 @@ impl Parser {
                 1 => "a 32-bit program".to_owned(),
                 class => format!("unknown ELF class {class}"),
             };
-            return self.bad(4, reason + ", expected a 64-bit one", "Get its riscv64 build");
+            return self.bad(
+                4,
+                reason + ", expected a 64-bit one",
+                "Get its riscv64 build",
+            );
         }
         if header[5] != 1 {
             let reason = format!("data encoding {} instead of 1 (little-endian)", header[5]);
             return self.bad(5, reason, WRONG_MACHINE);
         }
-        let machine = u16_at(header, 18);
+        let machine = Reader(header).u16(18);
         if machine != 243 {
             let name = match machine {
                 3 => "i386",
@@ -223,10 +248,10 @@ impl Parser {
             let reason = format!("a program for {name} (machine {machine}), expected RISC-V (243)");
             return self.bad(18, reason, WRONG_MACHINE);
         }
-        if header[6] != 1 || u32_at(header, 20) != 1 {
+        if header[6] != 1 || Reader(header).u32(20) != 1 {
             return self.bad(20, "unknown ELF version, expected 1".into(), REBUILD);
         }
-        match u16_at(header, 16) {
+        match Reader(header).u16(16) {
             2 | 3 => Ok(()),
             1 => self.bad(16, "an object file, not a program".into(), "Link it first"),
             4 => self.bad(16, "a core dump, not a program".into(), NOT_A_PROGRAM),
@@ -239,14 +264,23 @@ impl Parser {
 
     fn segment(&self, raw: &[u8], at: u64, segments: &mut Vec<Segment>) -> Result<(), Error> {
         let segment = Segment {
-            flags: u32_at(raw, 4),
-            offset: u64_at(raw, 8),
-            va: u64_at(raw, 16),
-            file_size: u64_at(raw, 32),
-            memory_size: u64_at(raw, 40),
+            flags: Reader(raw).u32(4),
+            offset: Reader(raw).u64(8),
+            va: Reader(raw).u64(16),
+            file_size: Reader(raw).u64(32),
+            memory_size: Reader(raw).u64(40),
         };
-        let Segment { offset, file_size, va, memory_size, .. } = segment;
-        if offset.checked_add(file_size).is_none_or(|end| end > self.length) {
+        let Segment {
+            offset,
+            file_size,
+            va,
+            memory_size,
+            ..
+        } = segment;
+        if offset
+            .checked_add(file_size)
+            .is_none_or(|end| end > self.length)
+        {
             let reason = format!(
                 "a segment's bytes ({offset:#x}, {file_size:#x} bytes) lie outside the file of {:#x} bytes",
                 self.length
@@ -254,10 +288,15 @@ impl Parser {
             return self.bad(at + 8, reason, REBUILD);
         }
         if file_size > memory_size {
-            let reason = format!("a segment has {file_size:#x} bytes in the file but only {memory_size:#x} in memory");
+            let reason = format!(
+                "a segment has {file_size:#x} bytes in the file but only {memory_size:#x} in memory"
+            );
             return self.bad(at + 40, reason, REBUILD);
         }
-        if va.checked_add(memory_size).is_none_or(|end| end > self.limit - PAGE) {
+        if va
+            .checked_add(memory_size)
+            .is_none_or(|end| end > self.limit - PAGE)
+        {
             let reason = format!(
                 "a segment at {va:#x} of {memory_size:#x} bytes lies outside the guest's addresses (up to {:#x})",
                 self.limit
@@ -265,7 +304,9 @@ impl Parser {
             return self.bad(at + 16, reason, "Link it for lower addresses");
         }
         if va % PAGE != offset % PAGE {
-            let reason = format!("a segment's address {va:#x} and file offset {offset:#x} differ modulo the page size");
+            let reason = format!(
+                "a segment's address {va:#x} and file offset {offset:#x} differ modulo the page size"
+            );
             return self.bad(at + 8, reason, "Link it with -z max-page-size=4096");
         }
         if let Some(previous) = segments.last()
@@ -289,10 +330,14 @@ impl Parser {
         raw: &[u8],
         at: u64,
     ) -> Result<Vec<u8>, Error> {
-        let (offset, size) = (u64_at(raw, 8), u64_at(raw, 32));
-        let inside = offset.checked_add(size).is_some_and(|end| end <= self.length);
+        let (offset, size) = (Reader(raw).u64(8), Reader(raw).u64(32));
+        let inside = offset
+            .checked_add(size)
+            .is_some_and(|end| end <= self.length);
         if !inside || !(2..=MAX_INTERPRETER).contains(&size) {
-            let reason = format!("the interpreter's name ({offset:#x}, {size:#x} bytes) is outside the file, empty or too long");
+            let reason = format!(
+                "the interpreter's name ({offset:#x}, {size:#x} bytes) is outside the file, empty or too long"
+            );
             return self.bad(at + 8, reason, REBUILD);
         }
         let mut name = vec![0; size as usize];
@@ -302,7 +347,11 @@ impl Parser {
                 name.truncate(end);
                 Ok(name)
             }
-            _ => self.bad(offset, "the interpreter's name has no end or is empty".into(), REBUILD),
+            _ => self.bad(
+                offset,
+                "the interpreter's name has no end or is empty".into(),
+                REBUILD,
+            ),
         }
     }
 
@@ -312,30 +361,38 @@ impl Parser {
         }
         let span = elf.end() - elf.start();
         if span > self.limit / 4 {
-            let reason = format!("needs {span:#x} bytes of addresses, at most {:#x} are possible", self.limit / 4);
-            return self.bad(table, reason, "Use a smaller static array or allocate at run time");
+            let reason = format!(
+                "needs {span:#x} bytes of addresses, at most {:#x} are possible",
+                self.limit / 4
+            );
+            return self.bad(
+                table,
+                reason,
+                "Use a smaller static array or allocate at run time",
+            );
         }
-        let entered = |s: &&Segment| s.flags & Segment::X != 0 && (s.va..s.end()).contains(&elf.entry);
+        let entered =
+            |s: &&Segment| s.flags & Segment::X != 0 && (s.va..s.end()).contains(&elf.entry);
         if elf.segments.iter().find(entered).is_none() {
-            let reason = format!("the entry point {:#x} is in no executable segment", elf.entry);
-            return self.bad(24, reason, "Link it as a program, with an entry point (_start)");
+            let reason = format!(
+                "the entry point {:#x} is in no executable segment",
+                elf.entry
+            );
+            return self.bad(
+                24,
+                reason,
+                "Link it as a program, with an entry point (_start)",
+            );
         }
         if elf.headers_va == 0 {
             let size = u64::from(elf.header_count) * u64::from(PROGRAM_HEADER_SIZE);
             let holds = |s: &&Segment| table >= s.offset && table + size <= s.offset + s.file_size;
-            elf.headers_va =
-                elf.segments.iter().find(holds).map_or(0, |s| s.va + (table - s.offset));
+            elf.headers_va = elf
+                .segments
+                .iter()
+                .find(holds)
+                .map_or(0, |s| s.va + (table - s.offset));
         }
         Ok(())
     }
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
-}
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16
-}
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }

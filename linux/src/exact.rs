@@ -34,10 +34,24 @@ struct Slot {
 
 impl ExactRun {
     pub fn new(tasks: Vec<Task>, current: usize, quantum: u64) -> ExactRun {
-        let total = tasks.iter().map(|task| task.state().instret).max().unwrap_or(0);
-        let slot = |task: Task| Slot { wait: task.pending.wait.clone(), task: Box::new(task) };
+        let total = tasks
+            .iter()
+            .map(|task| task.state().instret)
+            .max()
+            .unwrap_or(0);
+        let slot = |task: Task| Slot {
+            wait: task.pending.wait.clone(),
+            task: Box::new(task),
+        };
         let tasks = tasks.into_iter().map(slot).collect();
-        ExactRun { tasks, current, quantum: quantum.max(1), total, turn_ends: total + quantum.max(1), held: false }
+        ExactRun {
+            tasks,
+            current,
+            quantum: quantum.max(1),
+            total,
+            turn_ends: total + quantum.max(1),
+            held: false,
+        }
     }
 
     pub fn total(&self) -> u64 {
@@ -118,12 +132,16 @@ impl ExactRun {
             }
         }
         for task in std::mem::take(&mut kernel.tasks.lock().born) {
-            self.tasks.push(Slot { task, wait: None });
+            self.tasks.push(Slot {
+                task: Box::new(task),
+                wait: None,
+            });
         }
         // execve has struck the other threads off the list.
         let listed = &kernel.tasks.lock().by_tid;
         if listed.len() < self.tasks.len() {
-            self.tasks.retain(|slot| listed.contains_key(&slot.task.tid));
+            self.tasks
+                .retain(|slot| listed.contains_key(&slot.task.tid));
             self.current = 0;
         }
     }
@@ -146,7 +164,9 @@ impl ExactRun {
         let Some(wait) = &slot.wait else { return true };
         slot.task.shared.attention.load(Ordering::SeqCst)
             || slot.task.shared.sleeper.is_woken()
-            || wait.deadline.is_some_and(|deadline| kernel.clock.monotonic() >= deadline)
+            || wait
+                .deadline
+                .is_some_and(|deadline| kernel.clock.monotonic() >= deadline)
             || !wait.fds.is_empty() && host::poll::poll_wait(&wait.fds, 0)
     }
 

@@ -1,22 +1,19 @@
-//! Futexes, robust lists, and what a thread's end does to them.
+//! Futexes.
 //!
 //! Waiters of this process queue here, by guest address. A futex in shared memory may also have
 //! waiters in other processes: for those the host's futex on the same memory is used beside.
 
-use crate::abi::structs::{Reader, Timespec};
+use crate::abi::structs::Timespec;
 use crate::abi::*;
 use crate::call::{Call, Fail, Restart, SysResult, Wait};
 use crate::errno::Errno;
 use crate::guest::Guest;
 use crate::host;
 use crate::kernel::Kernel;
-use crate::task::{Task, TaskShared};
+use crate::task::TaskShared;
 use memory::PageFlags;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-
-/// Linux walks at most this many entries of a robust list.
-const ROBUST_LIMIT: usize = 2048;
 
 struct Waiter {
     ticket: u64,
@@ -46,7 +43,10 @@ impl Futexes {
     fn add(&mut self, va: u64, bits: u32, task: Arc<TaskShared>) -> u64 {
         self.last_ticket += 1;
         let ticket = self.last_ticket;
-        self.queues.entry(va).or_default().push_back(Waiter { ticket, bits, task });
+        self.queues
+            .entry(va)
+            .or_default()
+            .push_back(Waiter { ticket, bits, task });
         self.places.insert(ticket, va);
         ticket
     }
@@ -56,7 +56,7 @@ impl Futexes {
         self.places.contains_key(&ticket)
     }
 
-    fn remove(&mut self, ticket: u64) {
+    pub fn remove(&mut self, ticket: u64) {
         if let Some(va) = self.places.remove(&ticket)
             && let Some(queue) = self.queues.get_mut(&va)
         {
@@ -69,7 +69,9 @@ impl Futexes {
 
     /// Wakes up to `count` waiters with one of `bits`, in the order in which they came.
     fn wake(&mut self, va: u64, count: u64, bits: u32) -> u64 {
-        let Some(queue) = self.queues.get_mut(&va) else { return 0 };
+        let Some(queue) = self.queues.get_mut(&va) else {
+            return 0;
+        };
         let mut woken = 0;
         let mut kept = VecDeque::new();
         for waiter in queue.drain(..) {
@@ -92,8 +94,12 @@ impl Futexes {
     fn requeue(&mut self, from: u64, to: u64, count: u64) -> u64 {
         let mut moved = 0;
         while moved < count {
-            let Some(queue) = self.queues.get_mut(&from) else { break };
-            let Some(waiter) = queue.pop_front() else { break };
+            let Some(queue) = self.queues.get_mut(&from) else {
+                break;
+            };
+            let Some(waiter) = queue.pop_front() else {
+                break;
+            };
             self.places.insert(waiter.ticket, to);
             self.queues.entry(to).or_default().push_back(waiter);
             moved += 1;
@@ -127,9 +133,18 @@ impl Futexes {
         last_ticket: u64,
         task: impl Fn(i32) -> Option<Arc<TaskShared>>,
     ) {
-        for &Waiting { va, ticket, bits, tid } in all {
+        for &Waiting {
+            va,
+            ticket,
+            bits,
+            tid,
+        } in all
+        {
             if let Some(task) = task(tid) {
-                self.queues.entry(va).or_default().push_back(Waiter { ticket, bits, task });
+                self.queues
+                    .entry(va)
+                    .or_default()
+                    .push_back(Waiter { ticket, bits, task });
                 self.places.insert(ticket, va);
             }
         }
@@ -138,7 +153,10 @@ impl Futexes {
 
     /// A forked child has one thread, which waits for nothing.
     pub fn clear(&mut self) {
-        *self = Futexes { last_ticket: self.last_ticket, ..Futexes::default() };
+        *self = Futexes {
+            last_ticket: self.last_ticket,
+            ..Futexes::default()
+        };
     }
 }
 
@@ -148,7 +166,7 @@ fn is_shared(kernel: &Kernel, va: u64, private: bool) -> bool {
 }
 
 /// Wakes waiters of this process, and for shared memory of others.
-fn wake(kernel: &Kernel, va: u64, count: u64, bits: u32, private: bool) -> u64 {
+pub(crate) fn wake(kernel: &Kernel, va: u64, count: u64, bits: u32, private: bool) -> u64 {
     let mut woken = kernel.futexes.lock().wake(va, count, bits);
     if woken < count && is_shared(kernel, va, private) {
         woken += host::sleep::wake_word(&kernel.space, va, count - woken);
@@ -224,10 +242,14 @@ fn absolute(call: &mut Call, realtime: bool) -> Result<Option<u64>, Errno> {
     if at == 0 {
         return Ok(None);
     }
-    let time = Timespec::decode(&call.read::<16>(at)?).nanos().ok_or(Errno::EINVAL)?;
+    let time = Timespec::decode(&call.read::<16>(at)?)
+        .nanos()
+        .ok_or(Errno::EINVAL)?;
     let clock = &call.kernel.clock;
     Ok(Some(if realtime {
-        clock.monotonic().saturating_add(time.saturating_sub(clock.realtime()))
+        clock
+            .monotonic()
+            .saturating_add(time.saturating_sub(clock.realtime()))
     } else {
         time
     }))
@@ -264,8 +286,17 @@ fn wait(
     let word = (shared && !kernel.exact()).then_some((va, expected));
     // Who waits for other processes under the exact scheduler has to look now and then.
     let poll = shared && kernel.exact();
-    let wait = Wait { token: true, deadline, word, poll, ..Wait::default() };
-    let restart = if deadline.is_some() { Restart::Never } else { Restart::IfAsked };
+    let wait = Wait {
+        deadline,
+        word,
+        poll,
+        ..Wait::default()
+    };
+    let restart = if deadline.is_some() {
+        Restart::Never
+    } else {
+        Restart::IfAsked
+    };
     let fail = call.wait(wait, restart);
     if matches!(fail, Fail::Interrupted(_)) {
         futexes.remove(call.task.pending.progress);
@@ -311,86 +342,4 @@ fn compare(old: u32, op: u32) -> Result<bool, Errno> {
         5 => old >= with,
         _ => return Err(Errno::ENOSYS),
     })
-}
-
-pub(crate) fn set_robust_list(call: &mut Call) -> SysResult {
-    if call.arg(1) != 24 {
-        return Err(Errno::EINVAL.into());
-    }
-    call.task.robust_list = call.arg(0);
-    Ok(0)
-}
-
-pub(crate) fn get_robust_list(call: &mut Call) -> SysResult {
-    let tid = call.int(0);
-    if tid != 0 && tid != call.task.tid {
-        return Err(Errno::EPERM.into());
-    }
-    let list = call.task.robust_list;
-    call.write(call.arg(1), &list.to_le_bytes())?;
-    call.write(call.arg(2), &24u64.to_le_bytes())?;
-    Ok(0)
-}
-
-/// execve: the old memory with its lists is gone.
-pub(crate) fn forget_thread(task: &mut Task) {
-    task.robust_list = 0;
-    task.clear_tid = 0;
-}
-
-/// A thread ends: mutexes it holds are marked, and whoever joins it is woken.
-pub(crate) fn thread_ends(task: &mut Task) {
-    // A damaged list ends the walk, nothing else.
-    let _ = mark_robust(task);
-    let ticket = task.pending.progress;
-    if ticket != 0 {
-        task.kernel.futexes.lock().remove(ticket);
-    }
-    let va = task.clear_tid;
-    if va != 0 && va.is_multiple_of(4) && task.guest.write_u32(va, 0).is_ok() {
-        wake(&task.kernel, va, 1, u32::MAX, false);
-    }
-}
-
-fn mark_robust(task: &mut Task) -> Result<(), Errno> {
-    let head = task.robust_list;
-    if head == 0 {
-        return Ok(());
-    }
-    let raw = task.guest.read_array::<24>(head)?;
-    let reader = Reader(&raw);
-    let (mut entry, offset, pending) = (reader.u64(0), reader.u64(8), reader.u64(16));
-    for _ in 0..ROBUST_LIMIT {
-        if entry & !1 == head || entry & !1 == 0 {
-            break;
-        }
-        let next = task.guest.read_u64(entry & !1)?;
-        if entry != pending {
-            mark_dead(task, (entry & !1).wrapping_add(offset))?;
-        }
-        entry = next;
-    }
-    if pending & !1 != 0 {
-        mark_dead(task, (pending & !1).wrapping_add(offset))?;
-    }
-    Ok(())
-}
-
-fn mark_dead(task: &mut Task, va: u64) -> Result<(), Errno> {
-    if !va.is_multiple_of(4) {
-        return Err(Errno::EINVAL);
-    }
-    loop {
-        let old = task.guest.read_u32(va)?;
-        if old & FUTEX_TID_MASK != task.tid as u32 {
-            return Ok(());
-        }
-        let new = old & FUTEX_WAITERS | FUTEX_OWNER_DIED;
-        if task.guest.compare_exchange(va, old, new)? == old {
-            if old & FUTEX_WAITERS != 0 {
-                wake(&task.kernel, va, 1, u32::MAX, false);
-            }
-            return Ok(());
-        }
-    }
 }

@@ -18,7 +18,10 @@ pub(crate) struct Guest {
 
 impl Guest {
     pub fn new(space: Arc<UserSpace>, record: bool) -> Guest {
-        Guest { space, log: record.then(Vec::new) }
+        Guest {
+            space,
+            log: record.then(Vec::new),
+        }
     }
 
     /// The address space. Changes to mappings go through `mm`, which records them.
@@ -44,24 +47,28 @@ impl Guest {
 
     pub fn write(&mut self, va: u64, bytes: &[u8]) -> Result<(), Errno> {
         self.space.write_bytes(va, bytes)?;
-        self.note(|| Change::Write { va, bytes: bytes.to_vec() });
+        self.note(|| Change::Write {
+            va,
+            bytes: bytes.to_vec(),
+        });
         Ok(())
     }
     pub fn write_u32(&mut self, va: u64, value: u32) -> Result<(), Errno> {
         self.space.store(va, value)?;
-        self.note(|| Change::Write { va, bytes: value.to_le_bytes().to_vec() });
-        Ok(())
-    }
-    pub fn write_u64(&mut self, va: u64, value: u64) -> Result<(), Errno> {
-        self.space.store(va, value)?;
-        self.note(|| Change::Write { va, bytes: value.to_le_bytes().to_vec() });
+        self.note(|| Change::Write {
+            va,
+            bytes: value.to_le_bytes().to_vec(),
+        });
         Ok(())
     }
     /// Atomically replaces a word if it still holds `expected`; the old value either way.
     pub fn compare_exchange(&mut self, va: u64, expected: u32, new: u32) -> Result<u32, Errno> {
         let old = self.space.compare_exchange(va, expected, new)?;
         if old == expected {
-            self.note(|| Change::Write { va, bytes: new.to_le_bytes().to_vec() });
+            self.note(|| Change::Write {
+                va,
+                bytes: new.to_le_bytes().to_vec(),
+            });
         }
         Ok(old)
     }
@@ -94,7 +101,9 @@ impl Guest {
         while out.len() < max {
             // To the end of the page, so that a string that ends just before an unmapped one is
             // read whole.
-            let step = (memory::PAGE - at % memory::PAGE).min(256).min((max - out.len()) as u64);
+            let step = (memory::PAGE - at % memory::PAGE)
+                .min(256)
+                .min((max - out.len()) as u64);
             let piece = self.read_vec(at, step as usize)?;
             if let Some(end) = piece.iter().position(|&byte| byte == 0) {
                 out.extend(&piece[..end]);

@@ -20,12 +20,18 @@ pub(crate) fn uname(call: &mut Call) -> SysResult {
     } else {
         host::process::node_names()
     };
-    let fields: [&[u8]; 6] =
-        [b"Linux", &node, RELEASE.as_bytes(), VERSION.as_bytes(), b"riscv64", &domain];
+    let fields: [&[u8]; 6] = [
+        b"Linux",
+        &node,
+        RELEASE.as_bytes(),
+        VERSION.as_bytes(),
+        b"riscv64",
+        &domain,
+    ];
     // Each field is 65 bytes, the last of which is always 0.
-    let out = fields
-        .iter()
-        .fold(Writer::new(), |out, field| out.field(&field[..field.len().min(64)], 65));
+    let out = fields.iter().fold(Writer::new(), |out, field| {
+        out.field(&field[..field.len().min(64)], 65)
+    });
     call.write(call.arg(0), &out.0)?;
     Ok(0)
 }
@@ -38,7 +44,11 @@ pub(crate) fn getpid(call: &mut Call) -> SysResult {
     Ok(call.kernel.pid() as u64)
 }
 pub(crate) fn getppid(call: &mut Call) -> SysResult {
-    Ok(if call.kernel.exact() { 1 } else { host::process::parent_pid() as u64 })
+    Ok(if call.kernel.exact() {
+        1
+    } else {
+        host::process::parent_pid() as u64
+    })
 }
 pub(crate) fn getuid(_: &mut Call) -> SysResult {
     Ok(host::process::user_ids()[0].into())
@@ -76,12 +86,20 @@ fn set_one(call: &Call, user: bool) -> SysResult {
     let id = call.uint(0);
     let [_, effective, _] = ids(user);
     // The superuser changes all three, everybody else the effective one.
-    let new = if effective == 0 { [id; 3] } else { [u32::MAX, id, u32::MAX] };
+    let new = if effective == 0 {
+        [id; 3]
+    } else {
+        [u32::MAX, id, u32::MAX]
+    };
     host::process::set_ids(user, new)?;
     Ok(0)
 }
 fn ids(user: bool) -> [u32; 3] {
-    if user { host::process::user_ids() } else { host::process::group_ids() }
+    if user {
+        host::process::user_ids()
+    } else {
+        host::process::group_ids()
+    }
 }
 pub(crate) fn setreuid(call: &mut Call) -> SysResult {
     host::process::set_ids(true, [call.uint(0), call.uint(1), u32::MAX])?;
@@ -116,7 +134,9 @@ pub(crate) fn getgroups(call: &mut Call) -> SysResult {
     if room < 0 || (room as usize) < groups.len() {
         return Err(Errno::EINVAL.into());
     }
-    let out = groups.iter().fold(Writer::new(), |out, &group| out.u32(group));
+    let out = groups
+        .iter()
+        .fold(Writer::new(), |out, &group| out.u32(group));
     call.write(call.arg(1), &out.0)?;
     Ok(groups.len() as u64)
 }
@@ -127,7 +147,11 @@ pub(crate) fn setpgid(call: &mut Call) -> SysResult {
 }
 /// The guest's own number as the host's "myself".
 fn own_is_zero(call: &Call, n: usize) -> i32 {
-    if call.int(n) == call.kernel.pid() { 0 } else { call.int(n) }
+    if call.int(n) == call.kernel.pid() {
+        0
+    } else {
+        call.int(n)
+    }
 }
 pub(crate) fn getpgid(call: &mut Call) -> SysResult {
     Ok(host::process::process_group(own_is_zero(call, 0))? as u64)
@@ -173,7 +197,7 @@ pub(crate) fn prlimit64(call: &mut Call) -> SysResult {
 fn limit(resource: u64) -> Result<(u64, u64), Errno> {
     match resource {
         RLIMIT_NOFILE => {
-            let all = host::fs::guest_fd_limit() as u64;
+            let all = host::fds::guest_fd_limit() as u64;
             Ok((all, all))
         }
         RLIMIT_AS => Ok((RLIM_INFINITY, RLIM_INFINITY)),
@@ -183,7 +207,11 @@ fn limit(resource: u64) -> Result<(u64, u64), Errno> {
 }
 fn set_limit(resource: u64, soft: u64, hard: u64) -> Result<(), Errno> {
     const OWN: [u64; 5] = [2, RLIMIT_STACK, RLIMIT_NOFILE, 8, RLIMIT_AS];
-    if OWN.contains(&resource) { Ok(()) } else { host::process::set_limit(resource, soft, hard) }
+    if OWN.contains(&resource) {
+        Ok(())
+    } else {
+        host::process::set_limit(resource, soft, hard)
+    }
 }
 pub(crate) fn getrlimit(call: &mut Call) -> SysResult {
     let (soft, hard) = limit(call.arg(0))?;
@@ -203,7 +231,10 @@ pub(crate) fn getrusage(call: &mut Call) -> SysResult {
         words = [0; 16];
         (words[0], words[1]) = (time / 1_000_000_000, time / 1000 % 1_000_000);
     }
-    let out = words.into_iter().fold(Writer::new(), Writer::u64).pad_to(144);
+    let out = words
+        .into_iter()
+        .fold(Writer::new(), Writer::u64)
+        .pad_to(144);
     call.write(call.arg(1), &out.0)?;
     Ok(0)
 }
@@ -213,11 +244,28 @@ pub(crate) fn sysinfo(call: &mut Call) -> SysResult {
     if call.kernel.exact() {
         const MEMORY: u64 = 4 << 30;
         let per_unit = MEMORY / u64::from(unit.max(1));
-        words = [call.kernel.clock.monotonic() / 1_000_000_000, 0, 0, 0, per_unit, per_unit / 2, 0, 0, 0, 0];
+        words = [
+            call.kernel.clock.monotonic() / 1_000_000_000,
+            0,
+            0,
+            0,
+            per_unit,
+            per_unit / 2,
+            0,
+            0,
+            0,
+            0,
+        ];
         processes = 1;
     }
     let out = words.into_iter().fold(Writer::new(), Writer::u64);
-    let out = out.u16(processes).pad_to(88).u64(0).u64(0).u32(unit).pad_to(112);
+    let out = out
+        .u16(processes)
+        .pad_to(88)
+        .u64(0)
+        .u64(0)
+        .u32(unit)
+        .pad_to(112);
     call.write(call.arg(0), &out.0)?;
     Ok(0)
 }
@@ -240,7 +288,11 @@ pub(crate) fn capget(call: &mut Call) -> SysResult {
     let version = u32::from_le_bytes(call.read(call.arg(0))?);
     if version != VERSION_3 {
         call.write(call.arg(0), &VERSION_3.to_le_bytes())?;
-        return if call.arg(1) == 0 { Ok(0) } else { Err(Errno::EINVAL.into()) };
+        return if call.arg(1) == 0 {
+            Ok(0)
+        } else {
+            Err(Errno::EINVAL.into())
+        };
     }
     if call.arg(1) != 0 {
         call.write(call.arg(1), &[0; 24])?;

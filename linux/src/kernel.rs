@@ -3,10 +3,10 @@
 use crate::children::Children;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::exec::Started;
 use crate::fs::fds::FdTable;
 use crate::fs::view::View;
 use crate::futex::Futexes;
+use crate::load::Started;
 use crate::mm::Mm;
 use crate::observer::{Event, Observer};
 use crate::process::Exit;
@@ -43,7 +43,7 @@ pub(crate) struct Tasks {
     /// Next thread id under exact scheduling.
     pub next_tid: i32,
     /// Threads made by clone that the exact scheduler has not taken over yet.
-    pub born: Vec<Box<crate::task::Task>>,
+    pub born: Vec<crate::task::Task>,
 }
 
 /// The kernel's side of a process. Locks are taken in the order of the fields, and never held

@@ -18,12 +18,12 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | starting programs | `elf`, `exec`, `stack` |
+//! | starting programs | `elf`, `load`, `exec`, `stack` |
 //! | a process and its threads | `process`, `kernel`, `task` |
 //! | who runs when | `threads` (a host thread each), `exact` (in turn, by instruction count) |
 //! | system calls | the table in `abi::calls`, a module for each group |
 //! | how a call blocks | `call` |
-//! | the guest's file tree and its borders | `fs::view`, `fs::place` |
+//! | the guest's file tree and its borders | `fs::view`, `fs::walk`, `fs::place` |
 //! | signals | `signal` |
 //! | the host's operating system | `host`, and nowhere else |
 
@@ -43,13 +43,17 @@ mod futex;
 mod guest;
 mod host;
 mod image;
+mod image_files;
 mod info;
 mod kernel;
+mod load;
 mod mm;
 mod net;
+mod net_messages;
 pub mod observer;
 mod process;
 mod random;
+mod robust;
 mod signal;
 mod stack;
 mod symbols;

@@ -34,7 +34,9 @@ impl From<memory::Error> for Errno {
             memory::Error::TooLow { .. } => Errno::EPERM,
             memory::Error::NotOneMapping { .. } => Errno::EFAULT,
             memory::Error::Host { source, .. } => host::errno_of(&source),
-            memory::Error::HostPageSize { .. } | memory::Error::TooManySpaces { .. } => Errno::ENOMEM,
+            memory::Error::HostPageSize { .. } | memory::Error::TooManySpaces { .. } => {
+                Errno::ENOMEM
+            }
         }
     }
 }
@@ -52,8 +54,15 @@ pub(crate) fn map_zeros(
     sharing: Sharing,
     name: Option<&str>,
 ) -> Result<u64, Errno> {
-    let va = guest.space().map_anonymous(place, len, prot, sharing, name.map(Arc::from))?;
-    guest.note(|| Change::Map { va, len: page_up(len), prot, file: None });
+    let va = guest
+        .space()
+        .map_anonymous(place, len, prot, sharing, name.map(Arc::from))?;
+    guest.note(|| Change::Map {
+        va,
+        len: page_up(len),
+        prot,
+        file: None,
+    });
     Ok(va)
 }
 
@@ -74,26 +83,57 @@ pub(crate) fn map_file(
 ) -> Result<u64, Errno> {
     use std::os::fd::AsRawFd;
     let stat = host::fs::stat_fd(part.fd.as_raw_fd())?;
-    let info = FileInfo { path: part.path, device: stat.dev, inode: stat.ino };
-    let va = guest.space().map_file(place, len, prot, sharing, part.fd, part.offset, Arc::new(info))?;
+    let info = FileInfo {
+        path: part.path,
+        device: stat.dev,
+        inode: stat.ino,
+    };
+    let va = guest.space().map_file(
+        place,
+        len,
+        prot,
+        sharing,
+        part.fd,
+        part.offset,
+        Arc::new(info),
+    )?;
     if guest.recording() {
-        let file = part.fd.try_clone_to_owned().map_err(|error| host::errno_of(&error))?;
-        let file = Arc::new(std::fs::File::from(host::fs::move_high(file)));
-        let file = MappedFile { file, offset: part.offset, shared: sharing == Sharing::Shared };
-        guest.note(|| Change::Map { va, len: page_up(len), prot, file: Some(file) });
+        let file = part
+            .fd
+            .try_clone_to_owned()
+            .map_err(|error| host::errno_of(&error))?;
+        let file = Arc::new(std::fs::File::from(host::fds::move_high(file)));
+        let file = MappedFile {
+            file,
+            offset: part.offset,
+            shared: sharing == Sharing::Shared,
+        };
+        guest.note(|| Change::Map {
+            va,
+            len: page_up(len),
+            prot,
+            file: Some(file),
+        });
     }
     Ok(va)
 }
 
 pub(crate) fn unmap(guest: &mut Guest, va: u64, len: u64) -> Result<(), Errno> {
     guest.space().unmap(va, len)?;
-    guest.note(|| Change::Unmap { va, len: page_up(len) });
+    guest.note(|| Change::Unmap {
+        va,
+        len: page_up(len),
+    });
     Ok(())
 }
 
 pub(crate) fn protect(guest: &mut Guest, va: u64, len: u64, prot: Protection) -> Result<(), Errno> {
     guest.space().protect(va, len, prot)?;
-    guest.note(|| Change::Protect { va, len: page_up(len), prot });
+    guest.note(|| Change::Protect {
+        va,
+        len: page_up(len),
+        prot,
+    });
     Ok(())
 }
 
@@ -117,7 +157,15 @@ pub(crate) fn brk(call: &mut Call) -> SysResult {
     let done = if new > old {
         let prot = Protection::READ_WRITE;
         let place = Place::FixedNoReplace(old);
-        map_zeros(guest, place, new - old, prot, Sharing::Private, Some("[heap]")).map(drop)
+        map_zeros(
+            guest,
+            place,
+            new - old,
+            prot,
+            Sharing::Private,
+            Some("[heap]"),
+        )
+        .map(drop)
     } else if new < old {
         unmap(guest, new, old - new)
     } else {
@@ -147,7 +195,12 @@ pub(crate) fn mmap(call: &mut Call) -> SysResult {
         _ => return Err(Errno::EINVAL.into()),
     };
     if len == 0 || page_up(len) == 0 || !offset.is_multiple_of(PAGE) {
-        return Err(if len == 0 || page_up(len) != 0 { Errno::EINVAL } else { Errno::ENOMEM }.into());
+        return Err(if len == 0 || page_up(len) != 0 {
+            Errno::EINVAL
+        } else {
+            Errno::ENOMEM
+        }
+        .into());
     }
     let fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
     if fixed != 0 && !va.is_multiple_of(PAGE) {
@@ -170,10 +223,18 @@ pub(crate) fn mmap(call: &mut Call) -> SysResult {
     if entry.listing.is_some() {
         return Err(Errno::ENODEV.into());
     }
-    let path = entry.path.as_ref().map(|path| path.to_vec()).unwrap_or_default();
+    let path = entry
+        .path
+        .as_ref()
+        .map(|path| path.to_vec())
+        .unwrap_or_default();
     // SAFETY: the table is locked, so nobody closes the guest's descriptor meanwhile.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
-    let part = FilePart { fd: borrowed, offset, path };
+    let part = FilePart {
+        fd: borrowed,
+        offset,
+        path,
+    };
     Ok(map_file(guest, place, len, prot, sharing, part)?)
 }
 
@@ -214,9 +275,17 @@ pub(crate) fn mremap(call: &mut Call) -> SysResult {
     let kernel = call.kernel.clone();
     let _mm = kernel.mm.lock();
     let guest = &mut call.task.guest;
-    let to = guest.space().remap(from, old_len, new_len, place).map_err(Errno::from)?;
+    let to = guest
+        .space()
+        .remap(from, old_len, new_len, place)
+        .map_err(Errno::from)?;
     let (old_len, new_len) = (page_up(old_len), page_up(new_len));
-    guest.note(|| Change::Move { from, old_len, to, new_len });
+    guest.note(|| Change::Move {
+        from,
+        old_len,
+        to,
+        new_len,
+    });
     Ok(to)
 }
 
@@ -252,9 +321,16 @@ pub(crate) fn msync(call: &mut Call) -> SysResult {
 }
 
 fn check_mapped(call: &Call, va: u64, len: u64) -> Result<(), Errno> {
-    let end = va.checked_add(len).filter(|&end| end <= memory::LIMIT).ok_or(Errno::ENOMEM)?;
+    let end = va
+        .checked_add(len)
+        .filter(|&end| end <= memory::LIMIT)
+        .ok_or(Errno::ENOMEM)?;
     let mapped = |page: u64| call.kernel.space.page_flags(page).has(PageFlags::MAPPED);
-    if (va..end).step_by(PAGE as usize).all(mapped) { Ok(()) } else { Err(Errno::ENOMEM) }
+    if (va..end).step_by(PAGE as usize).all(mapped) {
+        Ok(())
+    } else {
+        Err(Errno::ENOMEM)
+    }
 }
 
 /// Every mapped page counts as resident.
@@ -281,8 +357,18 @@ pub(crate) fn lock(_: &mut Call) -> SysResult {
 pub(crate) fn maps_text(kernel: &Kernel) -> Vec<u8> {
     let mut text = String::new();
     for vma in kernel.space.vmas() {
-        let has = |wanted, letter| if vma.protection.contains(wanted) { letter } else { '-' };
-        let shared = if vma.sharing == Sharing::Shared { 's' } else { 'p' };
+        let has = |wanted, letter| {
+            if vma.protection.contains(wanted) {
+                letter
+            } else {
+                '-'
+            }
+        };
+        let shared = if vma.sharing == Sharing::Shared {
+            's'
+        } else {
+            'p'
+        };
         let (offset, device, inode, name) = match &vma.backing {
             Backing::Anonymous => (0, 0, 0, vma.name.as_deref().unwrap_or("").to_owned()),
             Backing::File { file, offset } => {

@@ -5,10 +5,10 @@ use crate::clock::Clock;
 use crate::config::{Config, Program, Schedule};
 use crate::cpu::Cpu;
 use crate::exact::ExactRun;
-use crate::exec;
 use crate::fs::fds::FdTable;
 use crate::fs::view::View;
 use crate::kernel::{Kernel, Lock, Tasks};
+use crate::load;
 use crate::mm::Mm;
 use crate::observer::Observer;
 use crate::random::Random;
@@ -88,14 +88,18 @@ impl Process {
         let kernel = new_kernel(config, view, space, 0, 0)?;
         let tid = kernel.pid();
         let mut task = Task::new(kernel.clone(), cpu, tid);
-        exec::load_first(&mut task, &program)?;
+        load::load_first(&mut task, &program)?;
         signal::host::inherit(&mut task);
         Ok(Process::with_tasks(kernel, vec![task], 0))
     }
 
     pub(crate) fn with_tasks(kernel: Arc<Kernel>, mut tasks: Vec<Task>, current: usize) -> Process {
         for task in &tasks {
-            kernel.tasks.lock().by_tid.insert(task.tid, task.shared.clone());
+            kernel
+                .tasks
+                .lock()
+                .by_tid
+                .insert(task.tid, task.shared.clone());
         }
         let run = match kernel.config.schedule {
             Schedule::Exact { quantum, .. } => Run::Exact(ExactRun::new(tasks, current, quantum)),
@@ -107,7 +111,9 @@ impl Process {
     /// Has an observer told what happens from now on. To see memory changes it must be set before
     /// the first run.
     pub fn observe(&mut self, observer: Arc<dyn Observer>) {
-        self.kernel.trace.store(observer.wants_trace(), Ordering::Relaxed);
+        self.kernel
+            .trace
+            .store(observer.wants_trace(), Ordering::Relaxed);
         let record = observer.wants_changes();
         *self.kernel.observer.lock() = Some(observer);
         let space = || self.kernel.space.clone();
@@ -195,7 +201,10 @@ impl Process {
             exit_forked(&self.kernel, &exit);
         }
         self.kernel.view.clean_up();
-        if let Exit::Signal { report: Some(report), .. } = &exit
+        if let Exit::Signal {
+            report: Some(report),
+            ..
+        } = &exit
             && !self.kernel.config.quiet
         {
             eprint!("{report}");
@@ -236,9 +245,11 @@ pub(crate) fn new_kernel(
 ) -> Result<Arc<Kernel>, Error> {
     let (clock, random, pid) = match config.schedule {
         Schedule::Threads => (Clock::Host, Random::Host, host::process::pid()),
-        Schedule::Exact { seed, .. } => {
-            (Clock::new_virtual(retired, skipped), Random::Seeded(seed), EXACT_PID)
-        }
+        Schedule::Exact { seed, .. } => (
+            Clock::new_virtual(retired, skipped),
+            Random::Seeded(seed),
+            EXACT_PID,
+        ),
     };
     let fds = FdTable::inherited(&view);
     Ok(Arc::new(Kernel {
@@ -247,7 +258,10 @@ pub(crate) fn new_kernel(
         space,
         clock,
         view,
-        tasks: Lock::new(Tasks { next_tid: pid + 1, ..Tasks::default() }),
+        tasks: Lock::new(Tasks {
+            next_tid: pid + 1,
+            ..Tasks::default()
+        }),
         tasks_changed: Condvar::new(),
         mm: Lock::new(Mm::default()),
         fds: Lock::new(fds),

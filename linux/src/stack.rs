@@ -38,7 +38,14 @@ const SIGRETURN: [u8; 8] = [0x93, 0x08, 0xb0, 0x08, 0x73, 0x00, 0x00, 0x00];
 /// Maps the code that returns from signal handlers; its address.
 pub(crate) fn map_trampoline(guest: &mut Guest) -> Result<u64, Errno> {
     let (place, prot) = (Place::Fixed(TRAMPOLINE), Protection::READ_WRITE);
-    mm::map_zeros(guest, place, PAGE, prot, Sharing::Private, Some("[sigreturn]"))?;
+    mm::map_zeros(
+        guest,
+        place,
+        PAGE,
+        prot,
+        Sharing::Private,
+        Some("[sigreturn]"),
+    )?;
     guest.write(TRAMPOLINE, &SIGRETURN)?;
     mm::protect(guest, TRAMPOLINE, PAGE, Protection::READ_EXECUTE)?;
     Ok(TRAMPOLINE)
@@ -64,7 +71,14 @@ pub(crate) fn build(
         prot = prot | Protection::EXECUTE;
     }
     let bottom = STACK_TOP - size;
-    mm::map_zeros(guest, Place::Fixed(bottom), size, prot, Sharing::Private, Some("[stack]"))?;
+    mm::map_zeros(
+        guest,
+        Place::Fixed(bottom),
+        size,
+        prot,
+        Sharing::Private,
+        Some("[stack]"),
+    )?;
     let mut random = [0; 16];
     kernel.random.lock().fill(&mut random);
 
@@ -113,7 +127,10 @@ pub(crate) fn build(
         (AT_MINSIGSTKSZ, crate::signal::frame::SIZE),
         (AT_NULL, 0),
     ];
-    let auxv = auxv.into_iter().fold(Writer::new(), |out, (key, value)| out.u64(key).u64(value)).0;
+    let auxv = auxv
+        .into_iter()
+        .fold(Writer::new(), |out, (key, value)| out.u64(key).u64(value))
+        .0;
 
     let words = 1 + argv.len() + 1 + envp.len() + 1;
     let sp = (top - words as u64 * 8 - auxv.len() as u64) & !15;

@@ -2,7 +2,7 @@
 
 use crate::abi::{AT_FDCWD, O_RDONLY};
 use crate::elf::Source;
-use crate::fs::view::Found;
+use crate::fs::walk::Found;
 use crate::kernel::Kernel;
 use std::fs::File;
 
@@ -11,7 +11,9 @@ const MOST: u64 = 64 << 20;
 
 /// The function of a guest file that an offset in the file lies in, and how far into it.
 pub(crate) fn find(kernel: &Kernel, path: &[u8], offset: u64) -> Option<(String, u64)> {
-    let Ok(Found::Host(place)) = kernel.find(AT_FDCWD, path, true) else { return None };
+    let Ok(Found::Host(place)) = kernel.find(AT_FDCWD, path, true) else {
+        return None;
+    };
     let file = File::from(place.open(O_RDONLY, 0).ok()?);
     in_file(&file, offset)
 }
@@ -40,11 +42,15 @@ fn in_file(file: &File, offset: u64) -> Option<(String, u64)> {
     let table = bytes(file, header.u64(40), count * 64)?;
     let sections: Vec<Reader<'_>> = table.chunks_exact(64).map(Reader).collect();
     for kind in [SHT_SYMTAB, SHT_DYNSYM] {
-        let Some(section) = sections.iter().find(|section| section.u32(4) == kind) else { continue };
+        let Some(section) = sections.iter().find(|section| section.u32(4) == kind) else {
+            continue;
+        };
         let symbols = bytes(file, section.u64(24), section.u64(32))?;
         let names = sections.get(section.u32(40) as usize)?;
         let names = bytes(file, names.u64(24), names.u64(32))?;
-        let functions = symbols.chunks_exact(24).filter(|symbol| symbol[4] & 15 == STT_FUNC);
+        let functions = symbols
+            .chunks_exact(24)
+            .filter(|symbol| symbol[4] & 15 == STT_FUNC);
         let best = functions
             .map(Reader)
             .filter(|symbol| symbol.u64(8) != 0 && symbol.u64(8) <= va)
@@ -53,7 +59,10 @@ fn in_file(file: &File, offset: u64) -> Option<(String, u64)> {
         if let Some(symbol) = best {
             let name = names.get(symbol.u32(0) as usize..)?;
             let end = name.iter().position(|&byte| byte == 0)?;
-            return Some((String::from_utf8_lossy(&name[..end]).into_owned(), va - symbol.u64(8)));
+            return Some((
+                String::from_utf8_lossy(&name[..end]).into_owned(),
+                va - symbol.u64(8),
+            ));
         }
     }
     None

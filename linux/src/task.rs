@@ -91,7 +91,11 @@ impl Task {
             sleeper: host::Sleeper::new(),
         });
         signal::host::register(&shared);
-        let record = kernel.observer.lock().as_ref().is_some_and(|o| o.wants_changes());
+        let record = kernel
+            .observer
+            .lock()
+            .as_ref()
+            .is_some_and(|o| o.wants_changes());
         let guest = Guest::new(kernel.space.clone(), record);
         Task {
             kernel,
@@ -154,7 +158,12 @@ impl Task {
         let before = *self.cpu.state();
         let stop = self.cpu.run(limit);
         let state = self.cpu.state();
-        self.kernel.tell(&Event::Ran { tid: self.tid, before: &before, state, stop });
+        self.kernel.tell(&Event::Ran {
+            tid: self.tid,
+            before: &before,
+            state,
+            stop,
+        });
         stop
     }
 
@@ -207,7 +216,11 @@ impl Task {
             self.pending_trace = before;
         }
         let result = match entry {
-            Some(entry) => (entry.handler)(&mut Call { task: self, kernel: kernel.clone(), number, args }),
+            Some(entry) => (entry.handler)(&mut Call {
+                task: self,
+                kernel: kernel.clone(),
+                args,
+            }),
             None => Err(Fail::Errno(Errno::ENOSYS)),
         };
         if trace && !matches!(result, Err(Fail::Block(_))) {
@@ -266,7 +279,11 @@ impl Task {
         if self.guest.recording() {
             let changes = self.guest.take_changes();
             let state = self.cpu.state();
-            self.kernel.tell(&Event::Kernel { tid: self.tid, state, changes: &changes });
+            self.kernel.tell(&Event::Kernel {
+                tid: self.tid,
+                state,
+                changes: &changes,
+            });
         }
     }
 
@@ -290,17 +307,20 @@ impl Task {
         let changes = self.guest.take_changes();
         if !changes.is_empty() {
             let state = self.cpu.state();
-            self.kernel.tell(&Event::Kernel { tid: self.tid, state, changes: &changes });
+            self.kernel.tell(&Event::Kernel {
+                tid: self.tid,
+                state,
+                changes: &changes,
+            });
         }
     }
-
 
     /// The thread is no more: robust futexes, the joiner's wake-up, the list of threads.
     fn end(&mut self) {
         if self.kernel.tasks.lock().by_tid.len() <= 1 {
             crate::children::child_ends(self);
         }
-        crate::futex::thread_ends(self);
+        crate::robust::thread_ends(self);
         self.report_changes();
         self.kernel.tell(&Event::Ended { tid: self.tid });
         self.kernel.signals.lock().forget(self.tid);

@@ -15,7 +15,6 @@ use crate::{host, threads};
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CloneArgs {
     pub flags: u64,
-    pub exit_signal: i32,
     /// The new thread's stack pointer; 0 keeps the old one.
     pub sp: u64,
     pub parent_tid: u64,
@@ -27,10 +26,19 @@ pub(crate) struct CloneArgs {
 pub(crate) fn clone(call: &mut Call) -> SysResult {
     // riscv64 has CONFIG_CLONE_BACKWARDS: tls comes before child_tid.
     let [flags, sp, parent_tid, tls, child_tid, _] = call.args;
-    let exit_signal = (flags & CSIGNAL) as i32;
     let flags = flags & !CSIGNAL;
     let pidfd = parent_tid;
-    run(call, CloneArgs { flags, exit_signal, sp, parent_tid, child_tid, tls, pidfd })
+    run(
+        call,
+        CloneArgs {
+            flags,
+            sp,
+            parent_tid,
+            child_tid,
+            tls,
+            pidfd,
+        },
+    )
 }
 
 pub(crate) fn clone3(call: &mut Call) -> SysResult {
@@ -46,8 +54,11 @@ pub(crate) fn clone3(call: &mut Call) -> SysResult {
         pidfd: reader.u64(8),
         child_tid: reader.u64(16),
         parent_tid: reader.u64(24),
-        exit_signal: reader.i32(32),
-        sp: if stack == 0 { 0 } else { stack.wrapping_add(reader.u64(48)) },
+        sp: if stack == 0 {
+            0
+        } else {
+            stack.wrapping_add(reader.u64(48))
+        },
         tls: reader.u64(56),
     };
     // set_tid and cgroup are for container managers.
@@ -101,9 +112,14 @@ fn new_thread(call: &mut Call, args: &CloneArgs) -> SysResult {
     task.altstack = AltStack::default();
     let announce = |task: &mut Task| {
         let tid = task.tid;
-        task.shared.tid.store(tid, std::sync::atomic::Ordering::SeqCst);
+        task.shared
+            .tid
+            .store(tid, std::sync::atomic::Ordering::SeqCst);
         kernel.tasks.lock().by_tid.insert(tid, task.shared.clone());
-        kernel.tell(&Event::Started { tid, state: task.state() });
+        kernel.tell(&Event::Started {
+            tid,
+            state: task.state(),
+        });
     };
     if !exact {
         // The thread's number is the host's, which only exists once the host thread runs; the
@@ -111,9 +127,10 @@ fn new_thread(call: &mut Call, args: &CloneArgs) -> SysResult {
         let (args, creator) = (*args, call.task.guest.space().clone());
         let result = threads::spawn(task, move |task| {
             let tid = task.tid;
-            for (flag, at) in
-                [(CLONE_PARENT_SETTID, args.parent_tid), (CLONE_CHILD_SETTID, args.child_tid)]
-            {
+            for (flag, at) in [
+                (CLONE_PARENT_SETTID, args.parent_tid),
+                (CLONE_CHILD_SETTID, args.child_tid),
+            ] {
                 if args.flags & flag != 0 {
                     // As on Linux: a bad address is the guest's problem.
                     let _ = creator.store(at, tid as u32);
@@ -121,7 +138,9 @@ fn new_thread(call: &mut Call, args: &CloneArgs) -> SysResult {
             }
             announce(task);
         });
-        return result.map(|tid| tid as u64).map_err(|_| Errno::EAGAIN.into());
+        return result
+            .map(|tid| tid as u64)
+            .map_err(|_| Errno::EAGAIN.into());
     }
     let tid = {
         let mut tasks = kernel.tasks.lock();
@@ -131,13 +150,16 @@ fn new_thread(call: &mut Call, args: &CloneArgs) -> SysResult {
     };
     task.tid = tid;
     announce(&mut task);
-    for (flag, at) in [(CLONE_PARENT_SETTID, args.parent_tid), (CLONE_CHILD_SETTID, args.child_tid)] {
+    for (flag, at) in [
+        (CLONE_PARENT_SETTID, args.parent_tid),
+        (CLONE_CHILD_SETTID, args.child_tid),
+    ] {
         if args.flags & flag != 0 {
             // As on Linux: a bad address is the guest's problem.
             let _ = call.task.guest.write_u32(at, tid as u32);
         }
     }
-    kernel.tasks.lock().born.push(Box::new(task));
+    kernel.tasks.lock().born.push(task);
     Ok(tid as u64)
 }
 
@@ -150,7 +172,11 @@ pub(crate) fn exit(call: &mut Call) -> SysResult {
 
 /// Whether the process is to stop instead of exiting.
 fn is_held(call: &Call) -> bool {
-    call.kernel.exact() && call.kernel.hold_exit.load(std::sync::atomic::Ordering::SeqCst)
+    call.kernel.exact()
+        && call
+            .kernel
+            .hold_exit
+            .load(std::sync::atomic::Ordering::SeqCst)
 }
 
 pub(crate) fn exit_group(call: &mut Call) -> SysResult {
@@ -186,8 +212,15 @@ pub(crate) fn sched_yield(call: &mut Call) -> SysResult {
 
 pub(crate) fn sched_getaffinity(call: &mut Call) -> SysResult {
     let size = call.arg(1);
-    let mask = if call.kernel.exact() { [1].as_slice().into() } else { host::process::affinity().to_vec() };
-    let used = mask.iter().rposition(|&byte| byte != 0).map_or(1, |last| last + 1);
+    let mask = if call.kernel.exact() {
+        [1].as_slice().into()
+    } else {
+        host::process::affinity().to_vec()
+    };
+    let used = mask
+        .iter()
+        .rposition(|&byte| byte != 0)
+        .map_or(1, |last| last + 1);
     let needed = used.next_multiple_of(8);
     if size < needed as u64 || !size.is_multiple_of(8) {
         return Err(Errno::EINVAL.into());
@@ -230,7 +263,11 @@ fn priority(call: &Call, real_time: u64) -> SysResult {
 }
 
 pub(crate) fn getcpu(call: &mut Call) -> SysResult {
-    let cpu = if call.kernel.exact() { 0 } else { host::process::current_cpu() };
+    let cpu = if call.kernel.exact() {
+        0
+    } else {
+        host::process::current_cpu()
+    };
     for (n, value) in [(0, cpu), (1, 0)] {
         if call.arg(n) != 0 {
             call.write(call.arg(n), &value.to_le_bytes())?;
@@ -263,9 +300,11 @@ pub(crate) fn prctl(call: &mut Call) -> SysResult {
     const PR_GET_NO_NEW_PRIVS: u64 = 39;
     match call.arg(0) {
         PR_SET_NAME => {
-            let name = call.task.guest.string(call.arg(1), 16, Errno::EINVAL).or_else(|_| {
-                call.task.guest.read_vec(call.arg(1), 15)
-            })?;
+            let name = call
+                .task
+                .guest
+                .string(call.arg(1), 16, Errno::EINVAL)
+                .or_else(|_| call.task.guest.read_vec(call.arg(1), 15))?;
             call.task.name = [0; 16];
             call.task.name[..name.len()].copy_from_slice(&name);
             host::process::set_thread_name(&call.task.name);
@@ -291,7 +330,9 @@ pub(crate) fn prctl(call: &mut Call) -> SysResult {
 /// The range was written as data and is now code.
 pub(crate) fn riscv_flush_icache(call: &mut Call) -> SysResult {
     call.task.cpu.code_changed();
-    call.task.guest.note(|| crate::observer::Change::CodeChanged);
+    call.task
+        .guest
+        .note(|| crate::observer::Change::CodeChanged);
     Ok(0)
 }
 
@@ -327,4 +368,3 @@ pub(crate) fn riscv_hwprobe(call: &mut Call) -> SysResult {
     call.write(at, &raw)?;
     Ok(0)
 }
-

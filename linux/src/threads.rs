@@ -40,7 +40,9 @@ fn finish(kernel: &Arc<Kernel>) -> Exit {
 pub(crate) fn spawn(mut task: Task, begin: impl FnOnce(&mut Task)) -> std::io::Result<i32> {
     let (number_out, number_in) = std::sync::mpsc::sync_channel(1);
     let (task_out, task_in) = std::sync::mpsc::sync_channel::<Task>(1);
-    let builder = std::thread::Builder::new().name("guest thread".into()).stack_size(STACK);
+    let builder = std::thread::Builder::new()
+        .name("guest thread".into())
+        .stack_size(STACK);
     builder.spawn(move || {
         // A failed send or receive means that the creator is gone, and the process with it.
         if number_out.send(host::signal::thread_id()).is_err() {
@@ -59,7 +61,9 @@ pub(crate) fn spawn(mut task: Task, begin: impl FnOnce(&mut Task)) -> std::io::R
     let number = number_in.recv().map_err(gone)?;
     task.tid = number;
     begin(&mut task);
-    task_out.send(task).map_err(|_| std::io::Error::other("the new thread has gone"))?;
+    task_out
+        .send(task)
+        .map_err(|_| std::io::Error::other("the new thread has gone"))?;
     Ok(number)
 }
 
@@ -89,7 +93,9 @@ fn block(task: &Task, wait: &Wait) {
     let shared = &task.shared;
     let stay = || !shared.attention.load(Ordering::SeqCst);
     if let Some(word) = wait.word {
-        shared.sleeper.sleep_on_word(&task.kernel.space, word, timeout, stay);
+        shared
+            .sleeper
+            .sleep_on_word(&task.kernel.space, word, timeout, stay);
     } else if wait.fds.is_empty() {
         shared.sleeper.sleep(timeout, stay);
     } else {

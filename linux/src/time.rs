@@ -14,7 +14,10 @@ pub(crate) fn read(call: &Call, id: u64) -> Result<u64, Errno> {
         CLOCK_REALTIME | CLOCK_REALTIME_COARSE | CLOCK_REALTIME_ALARM | CLOCK_TAI => {
             clock.realtime()
         }
-        CLOCK_MONOTONIC | CLOCK_MONOTONIC_RAW | CLOCK_MONOTONIC_COARSE | CLOCK_BOOTTIME
+        CLOCK_MONOTONIC
+        | CLOCK_MONOTONIC_RAW
+        | CLOCK_MONOTONIC_COARSE
+        | CLOCK_BOOTTIME
         | CLOCK_BOOTTIME_ALARM => clock.monotonic(),
         CLOCK_PROCESS_CPUTIME_ID => clock.process_cpu(),
         CLOCK_THREAD_CPUTIME_ID => clock.thread_cpu(),
@@ -57,14 +60,18 @@ pub(crate) fn gettimeofday(call: &mut Call) -> SysResult {
 }
 
 pub(crate) fn nanosleep(call: &mut Call) -> SysResult {
-    let time = Timespec::decode(&call.read::<16>(call.arg(0))?).nanos().ok_or(Errno::EINVAL)?;
+    let time = Timespec::decode(&call.read::<16>(call.arg(0))?)
+        .nanos()
+        .ok_or(Errno::EINVAL)?;
     let deadline = call.deadline(Some(time));
     sleep(call, deadline, Some(call.arg(1)))
 }
 
 pub(crate) fn clock_nanosleep(call: &mut Call) -> SysResult {
     let (id, absolute) = (call.arg(0), call.arg(1) & TIMER_ABSTIME != 0);
-    let time = Timespec::decode(&call.read::<16>(call.arg(2))?).nanos().ok_or(Errno::EINVAL)?;
+    let time = Timespec::decode(&call.read::<16>(call.arg(2))?)
+        .nanos()
+        .ok_or(Errno::EINVAL)?;
     let now = read(call, id)?;
     if id == CLOCK_THREAD_CPUTIME_ID {
         return Err(Errno::EINVAL.into());
@@ -84,7 +91,9 @@ fn sleep(call: &mut Call, deadline: Option<u64>, rest: Option<u64>) -> SysResult
     if call.task.pending.interrupted
         && let Some(rest) = rest.filter(|&rest| rest != 0)
     {
-        let left = deadline.unwrap_or(0).saturating_sub(call.kernel.clock.monotonic());
+        let left = deadline
+            .unwrap_or(0)
+            .saturating_sub(call.kernel.clock.monotonic());
         call.write(rest, &Timespec::from_nanos(left).encode())?;
     }
     Err(call.wait(Wait::until(deadline), Restart::Never))
@@ -102,10 +111,15 @@ pub(crate) fn times(call: &mut Call) -> SysResult {
             (ticks(usage[0], usage[1]), ticks(usage[2], usage[3]))
         };
         let children = host::process::usage(-1)?.words;
-        let of_children =
-            (ticks(children[0], children[1]), ticks(children[2], children[3]));
+        let of_children = (
+            ticks(children[0], children[1]),
+            ticks(children[2], children[3]),
+        );
         let out = [user, system, of_children.0, of_children.1];
-        call.write(call.arg(0), &out.into_iter().fold(Writer::new(), Writer::u64).0)?;
+        call.write(
+            call.arg(0),
+            &out.into_iter().fold(Writer::new(), Writer::u64).0,
+        )?;
     }
     Ok(call.kernel.clock.monotonic() / TICK)
 }

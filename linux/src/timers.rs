@@ -77,7 +77,9 @@ pub(crate) fn expire(kernel: &Kernel) -> Option<u64> {
     {
         let mut timers = kernel.timers.lock();
         for (&id, timer) in &mut timers.by_id {
-            let Some(deadline) = timer.deadline else { continue };
+            let Some(deadline) = timer.deadline else {
+                continue;
+            };
             let now = now(kernel, timer.base);
             if now >= deadline {
                 due.push((id, *timer));
@@ -164,9 +166,19 @@ fn remaining(kernel: &Kernel, timer: Option<&Timer>) -> (u64, u64) {
 /// `struct itimerval`: interval, value in seconds and microseconds.
 fn encode_itimerval((interval, value): (u64, u64)) -> Vec<u8> {
     // Rounded up: what has not expired must not look as if it had.
-    let parts = |nanos: u64| (nanos.div_ceil(1000) / 1_000_000, nanos.div_ceil(1000) % 1_000_000);
+    let parts = |nanos: u64| {
+        (
+            nanos.div_ceil(1000) / 1_000_000,
+            nanos.div_ceil(1000) % 1_000_000,
+        )
+    };
     let (interval, value) = (parts(interval), parts(value));
-    Writer::new().u64(interval.0).u64(interval.1).u64(value.0).u64(value.1).0
+    Writer::new()
+        .u64(interval.0)
+        .u64(interval.1)
+        .u64(value.0)
+        .u64(value.1)
+        .0
 }
 
 pub(crate) fn getitimer(call: &mut Call) -> SysResult {
@@ -186,14 +198,27 @@ pub(crate) fn setitimer(call: &mut Call) -> SysResult {
             let reader = Reader(&raw);
             let nanos = |at: usize| {
                 let nanoseconds = reader.i64(at + 8).checked_mul(1000).ok_or(Errno::EINVAL)?;
-                Timespec { seconds: reader.i64(at), nanoseconds }.nanos().ok_or(Errno::EINVAL)
+                Timespec {
+                    seconds: reader.i64(at),
+                    nanoseconds,
+                }
+                .nanos()
+                .ok_or(Errno::EINVAL)
             };
             (nanos(0)?, nanos(16)?)
         }
     };
     let deadline = (value > 0).then(|| now(&kernel, base).saturating_add(value));
     let (notify, code) = (Notify::Process(number), SI_KERNEL);
-    let timer = Timer { base, notify, deadline, interval, value: 0, code, overrun: 0 };
+    let timer = Timer {
+        base,
+        notify,
+        deadline,
+        interval,
+        value: 0,
+        code,
+        overrun: 0,
+    };
     let old = {
         let mut timers = kernel.timers.lock();
         let old = remaining(&kernel, timers.by_id.get(&id));
@@ -247,7 +272,15 @@ pub(crate) fn timer_create(call: &mut Call) -> SysResult {
     timers.next_id += 1;
     let value = value.unwrap_or(id as u64);
     let code = SI_TIMER;
-    let timer = Timer { base, notify, deadline: None, interval: 0, value, code, overrun: 0 };
+    let timer = Timer {
+        base,
+        notify,
+        deadline: None,
+        interval: 0,
+        value,
+        code,
+        overrun: 0,
+    };
     timers.by_id.insert(id, timer);
     Ok(0)
 }
@@ -258,9 +291,17 @@ pub(crate) fn timer_settime(call: &mut Call) -> SysResult {
     let kernel = call.kernel.clone();
     let old = {
         let mut timers = kernel.timers.lock();
-        let timer = timers.by_id.get_mut(&id).filter(|_| id >= 0).ok_or(Errno::EINVAL)?;
+        let timer = timers
+            .by_id
+            .get_mut(&id)
+            .filter(|_| id >= 0)
+            .ok_or(Errno::EINVAL)?;
         let old = remaining(&kernel, Some(timer));
-        let base = if absolute { 0 } else { now(&kernel, timer.base) };
+        let base = if absolute {
+            0
+        } else {
+            now(&kernel, timer.base)
+        };
         timer.deadline = (value > 0).then(|| base.saturating_add(value));
         timer.interval = interval;
         timer.overrun = 0;
@@ -289,6 +330,11 @@ pub(crate) fn timer_getoverrun(call: &mut Call) -> SysResult {
 }
 
 pub(crate) fn timer_delete(call: &mut Call) -> SysResult {
-    call.kernel.timers.lock().by_id.remove(&call.int(0)).ok_or(Errno::EINVAL)?;
+    call.kernel
+        .timers
+        .lock()
+        .by_id
+        .remove(&call.int(0))
+        .ok_or(Errno::EINVAL)?;
     Ok(0)
 }

@@ -50,7 +50,11 @@ pub(crate) fn arguments(guest: &Guest, number: u64, args: &[u64; 6]) -> String {
 }
 
 fn pointer(value: u64) -> String {
-    if value == 0 { "NULL".to_owned() } else { format!("{value:#x}") }
+    if value == 0 {
+        "NULL".to_owned()
+    } else {
+        format!("{value:#x}")
+    }
 }
 
 fn quoted(bytes: &[u8]) -> String {
@@ -164,5 +168,8 @@ pub(crate) fn signal(task: &Task, info: &Info) {
 }
 
 fn tell(task: &Task, line: &str) {
-    task.kernel.tell(&Event::Trace { tid: task.tid, line });
+    task.kernel.tell(&Event::Trace {
+        tid: task.tid,
+        line,
+    });
 }

@@ -4,7 +4,7 @@
 use crate::call::{Call, SysResult};
 use crate::fs::{dirs, epoll, io, ioctl, lock, meta, open, poll, special, transfer};
 use crate::signal::{calls as signals, frame};
-use crate::{children, exec, futex, info, mm, net, thread, time, timers};
+use crate::{children, exec, futex, info, mm, net, net_messages, robust, thread, time, timers};
 
 /// A system call that exists.
 pub(crate) struct Entry {
@@ -112,8 +112,8 @@ table! {
     95 waitid "ddxxx" children::waitid;
     96 set_tid_address "x" thread::set_tid_address;
     98 futex "xxdxxx" futex::futex;
-    99 set_robust_list "xd" futex::set_robust_list;
-    100 get_robust_list "dxx" futex::get_robust_list;
+    99 set_robust_list "xd" robust::set_robust_list;
+    100 get_robust_list "dxx" robust::get_robust_list;
     101 nanosleep "xx" time::nanosleep;
     102 getitimer "dx" timers::getitimer;
     103 setitimer "dxx" timers::setitimer;
@@ -191,13 +191,13 @@ table! {
     203 connect "fxd" net::connect;
     204 getsockname "fxx" net::getsockname;
     205 getpeername "fxx" net::getpeername;
-    206 sendto "fbdxxd" net::sendto;
-    207 recvfrom "fxdxxx" net::recvfrom;
+    206 sendto "fbdxxd" net_messages::sendto;
+    207 recvfrom "fxdxxx" net_messages::recvfrom;
     208 setsockopt "fddxd" net::setsockopt;
     209 getsockopt "fddxx" net::getsockopt;
     210 shutdown "fd" net::shutdown;
-    211 sendmsg "fxx" net::sendmsg;
-    212 recvmsg "fxx" net::recvmsg;
+    211 sendmsg "fxx" net_messages::sendmsg;
+    212 recvmsg "fxx" net_messages::recvmsg;
     213 readahead "fdd" io::advice;
     214 brk "x" mm::brk;
     215 munmap "xd" mm::munmap;
@@ -216,13 +216,13 @@ table! {
     233 madvise "xdd" mm::madvise;
     240 rt_tgsigqueueinfo "ddgx" signals::rt_tgsigqueueinfo;
     242 accept4 "fxxo" net::accept4;
-    243 recvmmsg "fxdxx" net::recvmmsg;
+    243 recvmmsg "fxdxx" net_messages::recvmmsg;
     258 riscv_hwprobe "xdxxx" thread::riscv_hwprobe;
     259 riscv_flush_icache "xxx" thread::riscv_flush_icache;
     260 wait4 "dxxx" children::wait4;
     261 prlimit64 "ddxx" info::prlimit64;
     267 syncfs "f" io::advice;
-    269 sendmmsg "fxdx" net::sendmmsg;
+    269 sendmmsg "fxdx" net_messages::sendmmsg;
     276 renameat2 "fsfsx" dirs::renameat2;
     278 getrandom "xdx" info::getrandom;
     279 memfd_create "sx" special::memfd_create;
@@ -249,7 +249,10 @@ static INDEX: [u8; COUNT] = {
     let mut index = [255; COUNT];
     let mut n = 0;
     while n < NUMBERS.len() {
-        assert!(index[NUMBERS[n]] == 255, "a system call number occurs twice");
+        assert!(
+            index[NUMBERS[n]] == 255,
+            "a system call number occurs twice"
+        );
         index[NUMBERS[n]] = n as u8;
         n += 1;
     }
@@ -258,7 +261,9 @@ static INDEX: [u8; COUNT] = {
 
 /// The call with this number, if we have it.
 pub(crate) fn entry(number: u64) -> Option<&'static Entry> {
-    let index = *usize::try_from(number).ok().and_then(|number| INDEX.get(number))?;
+    let index = *usize::try_from(number)
+        .ok()
+        .and_then(|number| INDEX.get(number))?;
     ENTRIES.get(usize::from(index))
 }
 

@@ -92,8 +92,18 @@ impl Reader<'_> {
 }
 
 /// Seconds and nanoseconds, both 64 bits wide.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-#[derive(serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Debug,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct Timespec {
     /// Seconds.
     pub seconds: i64,
@@ -109,7 +119,10 @@ impl Timespec {
     /// From its 16 bytes, unchecked.
     pub fn decode(bytes: &[u8]) -> Timespec {
         let reader = Reader(bytes);
-        Timespec { seconds: reader.i64(0), nanoseconds: reader.i64(8) }
+        Timespec {
+            seconds: reader.i64(0),
+            nanoseconds: reader.i64(8),
+        }
     }
     /// From a number of nanoseconds.
     pub fn from_nanos(nanos: u64) -> Timespec {
@@ -121,14 +134,19 @@ impl Timespec {
     /// As nanoseconds, saturating; `None` if it is negative or its nanoseconds are out of range.
     pub fn nanos(self) -> Option<u64> {
         let seconds = u64::try_from(self.seconds).ok()?;
-        let nanoseconds = u64::try_from(self.nanoseconds).ok().filter(|&n| n < 1_000_000_000)?;
-        Some(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
+        let nanoseconds = u64::try_from(self.nanoseconds)
+            .ok()
+            .filter(|&n| n < 1_000_000_000)?;
+        Some(
+            seconds
+                .saturating_mul(1_000_000_000)
+                .saturating_add(nanoseconds),
+        )
     }
 }
 
 /// What `stat` tells of a file, independent of any layout.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[expect(missing_docs, reason = "the fields of stat(2)")]
 pub struct Stat {
     pub dev: u64,
     pub ino: u64,
@@ -192,7 +210,13 @@ impl Stat {
         for stamp in [self.atime, self.btime, self.ctime, self.mtime] {
             writer = time(writer, stamp);
         }
-        writer.u32(rdev.0).u32(rdev.1).u32(dev.0).u32(dev.1).pad_to(256).0
+        writer
+            .u32(rdev.0)
+            .u32(rdev.1)
+            .u32(dev.0)
+            .u32(dev.1)
+            .pad_to(256)
+            .0
     }
 }
 
@@ -211,7 +235,6 @@ pub fn device(major: u32, minor: u32) -> u64 {
 
 /// What `statfs` tells, independent of any layout.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(missing_docs, reason = "the fields of statfs(2)")]
 pub struct StatFs {
     pub kind: u64,
     pub block_size: u64,
@@ -250,7 +273,6 @@ impl StatFs {
 
 /// `struct flock`, 32 bytes.
 #[derive(Clone, Copy, Debug)]
-#[expect(missing_docs, reason = "the fields of fcntl(2)")]
 pub struct Flock {
     pub kind: u16,
     pub whence: u16,
@@ -306,9 +328,37 @@ mod tests {
 
     #[test]
     fn negative_and_overlong_times_are_invalid() {
-        assert_eq!(Timespec { seconds: -1, nanoseconds: 0 }.nanos(), None);
-        assert_eq!(Timespec { seconds: 0, nanoseconds: 1_000_000_000 }.nanos(), None);
-        assert_eq!(Timespec { seconds: 2, nanoseconds: 5 }.nanos(), Some(2_000_000_005));
-        assert_eq!(Timespec { seconds: i64::MAX, nanoseconds: 0 }.nanos(), Some(u64::MAX));
+        assert_eq!(
+            Timespec {
+                seconds: -1,
+                nanoseconds: 0
+            }
+            .nanos(),
+            None
+        );
+        assert_eq!(
+            Timespec {
+                seconds: 0,
+                nanoseconds: 1_000_000_000
+            }
+            .nanos(),
+            None
+        );
+        assert_eq!(
+            Timespec {
+                seconds: 2,
+                nanoseconds: 5
+            }
+            .nanos(),
+            Some(2_000_000_005)
+        );
+        assert_eq!(
+            Timespec {
+                seconds: i64::MAX,
+                nanoseconds: 0
+            }
+            .nanos(),
+            Some(u64::MAX)
+        );
     }
 }

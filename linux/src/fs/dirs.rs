@@ -3,7 +3,7 @@
 use super::fds::Entry;
 use super::place::c_string;
 use super::proc::Node;
-use super::view::Found;
+use super::walk::Found;
 use crate::abi::structs::Writer;
 use crate::abi::*;
 use crate::call::{Call, SysResult};
@@ -17,7 +17,10 @@ pub(crate) fn getdents64(call: &mut Call) -> SysResult {
     let entry = call.kernel.fds.lock().get(fd)?.clone();
     call.task.guest.check_writable(at, room as u64)?;
     let bytes = match entry {
-        Entry { listing: Some(listing), .. } => {
+        Entry {
+            listing: Some(listing),
+            ..
+        } => {
             let mut listing = listing.lock().map_err(|_| Errno::EIO)?;
             let mut bytes = Vec::new();
             while let Some((name, kind)) = listing.entries.get(listing.position).cloned() {
@@ -36,7 +39,10 @@ pub(crate) fn getdents64(call: &mut Call) -> SysResult {
         }
         _ => {
             let entries = host::fs::read_dir(fd, room)?;
-            entries.iter().flat_map(|e| record(e.ino, e.next, e.kind, &e.name)).collect()
+            entries
+                .iter()
+                .flat_map(|e| record(e.ino, e.next, e.kind, &e.name))
+                .collect()
         }
     };
     call.write(at, &bytes)?;
@@ -46,7 +52,14 @@ pub(crate) fn getdents64(call: &mut Call) -> SysResult {
 /// `struct linux_dirent64`, a multiple of 8 bytes.
 fn record(ino: u64, next: u64, kind: u8, name: &[u8]) -> Vec<u8> {
     let size = (19 + name.len() + 1).next_multiple_of(8);
-    Writer::new().u64(ino).u64(next).u16(size as u16).u8(kind).bytes(name).pad_to(size).0
+    Writer::new()
+        .u64(ino)
+        .u64(next)
+        .u16(size as u16)
+        .u8(kind)
+        .bytes(name)
+        .pad_to(size)
+        .0
 }
 
 pub(crate) fn mkdirat(call: &mut Call) -> SysResult {
@@ -86,7 +99,9 @@ pub(crate) fn mknodat(call: &mut Call) -> SysResult {
 pub(crate) fn unlinkat(call: &mut Call) -> SysResult {
     let path = call.path(1)?;
     let directory = call.uint(2) & AT_REMOVEDIR != 0;
-    let place = call.kernel.find_place(call.int(0), trimmed(&path, directory), false)?;
+    let place = call
+        .kernel
+        .find_place(call.int(0), trimmed(&path, directory), false)?;
     let (parent, name) = place.parent()?;
     if place.beneath && place.pin.is_none() {
         return Err(Errno::ENOENT.into());
@@ -117,8 +132,12 @@ pub(crate) fn renameat2(call: &mut Call) -> SysResult {
 }
 fn rename(call: &mut Call, flags: u32) -> SysResult {
     let (from, to) = (call.path(1)?, call.path(3)?);
-    let from = call.kernel.find_place(call.int(0), trimmed(&from, true), false)?;
-    let to = call.kernel.find_place(call.int(2), trimmed(&to, true), false)?;
+    let from = call
+        .kernel
+        .find_place(call.int(0), trimmed(&from, true), false)?;
+    let to = call
+        .kernel
+        .find_place(call.int(2), trimmed(&to, true), false)?;
     if from.beneath && from.pin.is_none() {
         return Err(Errno::ENOENT.into());
     }
@@ -126,7 +145,11 @@ fn rename(call: &mut Call, flags: u32) -> SysResult {
     let (to_parent, to_name) = to.parent()?;
     from.check_writable()?;
     to.check_writable()?;
-    host::fs::rename((from_parent.raw(), &from_name), (to_parent.raw(), &to_name), flags)?;
+    host::fs::rename(
+        (from_parent.raw(), &from_name),
+        (to_parent.raw(), &to_name),
+        flags,
+    )?;
     Ok(0)
 }
 
@@ -206,12 +229,20 @@ pub(crate) fn readlinkat(call: &mut Call) -> SysResult {
 /// What /proc/self/fd/N says: the guest's path, or the host's name for what has none.
 fn target_of_fd(call: &Call, fd: i32) -> Result<Vec<u8>, Errno> {
     if let Some(path) = &call.kernel.fds.lock().get(fd)?.path {
-        return Ok(if path.is_empty() { b"/".to_vec() } else { path.to_vec() });
+        return Ok(if path.is_empty() {
+            b"/".to_vec()
+        } else {
+            path.to_vec()
+        });
     }
     let target = host::fs::read_link(host::fs::CURRENT_DIR, &host::fs::fd_path(fd))?;
     // Of host files only the kind is told, unless they are a terminal, which the guest has anyway.
     let hidden = target.starts_with(b"/") && !target.starts_with(b"/dev/");
-    Ok(if hidden && !call.kernel.view.passthrough { b"/inherited".to_vec() } else { target })
+    Ok(if hidden && !call.kernel.view.passthrough {
+        b"/inherited".to_vec()
+    } else {
+        target
+    })
 }
 
 pub(crate) fn getcwd(call: &mut Call) -> SysResult {
@@ -248,7 +279,15 @@ pub(crate) fn chdir(call: &mut Call) -> SysResult {
             }
         }
         Found::Node(Node::Directory(_) | Node::Steps, path) => path,
-        Found::Fd(fd) => call.kernel.fds.lock().get(fd)?.path.as_ref().ok_or(Errno::ENOTDIR)?.to_vec(),
+        Found::Fd(fd) => call
+            .kernel
+            .fds
+            .lock()
+            .get(fd)?
+            .path
+            .as_ref()
+            .ok_or(Errno::ENOTDIR)?
+            .to_vec(),
         Found::Node(..) => return Err(Errno::ENOTDIR.into()),
     };
     *call.kernel.view.cwd.lock() = guest;

@@ -18,7 +18,10 @@ pub(crate) fn epoll_create1(call: &mut Call) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let fd = host::poll::epoll_create()?;
-    let entry = Entry { cloexec: flags & O_CLOEXEC != 0, ..Entry::new(Kind::Epoll) };
+    let entry = Entry {
+        cloexec: flags & O_CLOEXEC != 0,
+        ..Entry::new(Kind::Epoll)
+    };
     Ok(adopt(call, fd, entry)? as u64)
 }
 
@@ -47,7 +50,11 @@ pub(crate) fn epoll_pwait(call: &mut Call) -> SysResult {
 pub(crate) fn epoll_pwait2(call: &mut Call) -> SysResult {
     let timeout = match call.arg(3) {
         0 => None,
-        at => Some(Timespec::decode(&call.read::<16>(at)?).nanos().ok_or(Errno::EINVAL)?),
+        at => Some(
+            Timespec::decode(&call.read::<16>(at)?)
+                .nanos()
+                .ok_or(Errno::EINVAL)?,
+        ),
     };
     wait(call, timeout)
 }
@@ -58,14 +65,19 @@ fn wait(call: &mut Call, timeout: Option<u64>) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let max = max.min(4096) as usize;
-    call.task.guest.check_writable(at, (max * EVENT) as u64).or_else(|_| {
-        call.task.guest.check_writable(at, EVENT as u64)
-    })?;
+    call.task
+        .guest
+        .check_writable(at, (max * EVENT) as u64)
+        .or_else(|_| call.task.guest.check_writable(at, EVENT as u64))?;
     use_mask(call, call.arg(4), call.arg(5))?;
     let events = host::poll::epoll_now(epoll, max)?;
     let deadline = call.deadline(timeout);
     if events.is_empty() && !call.expired(deadline) {
-        let wait = Wait { fds: vec![(epoll, POLLIN)], deadline, ..Wait::default() };
+        let wait = Wait {
+            fds: vec![(epoll, POLLIN)],
+            deadline,
+            ..Wait::default()
+        };
         return Err(call.wait(wait, Restart::Never));
     }
     let out = events.iter().fold(Writer::new(), |out, &(events, data)| {

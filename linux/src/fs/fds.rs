@@ -42,10 +42,20 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub fn new(kind: Kind) -> Entry {
-        Entry { kind, path: None, cloexec: false, nonblock: false, writable: true, listing: None }
+        Entry {
+            kind,
+            path: None,
+            cloexec: false,
+            nonblock: false,
+            writable: true,
+            listing: None,
+        }
     }
     pub fn at(kind: Kind, path: &[u8]) -> Entry {
-        Entry { path: Some(path.into()), ..Entry::new(kind) }
+        Entry {
+            path: Some(path.into()),
+            ..Entry::new(kind)
+        }
     }
 }
 
@@ -59,10 +69,10 @@ impl FdTable {
     /// What the host process was started with.
     pub fn inherited(view: &View) -> FdTable {
         let mut table = FdTable::default();
-        let limit = host::fs::guest_fd_limit();
-        for fd in host::fs::open_numbers() {
+        let limit = host::fds::guest_fd_limit();
+        for fd in host::fds::open_numbers() {
             // What is close-on-exec was opened by this program itself and is none of the guest's.
-            if fd < limit && host::fs::is_open(fd) && host::fs::is_inherited(fd) {
+            if fd < limit && host::fds::is_open(fd) && host::fds::is_inherited(fd) {
                 let mut entry = Entry::new(kind_of(fd));
                 if let Some(path) = view.path_of_inherited(fd) {
                     entry.path = Some(path.into());
@@ -88,7 +98,7 @@ impl FdTable {
 
     /// Gives a file to the guest under the number that the host gave it.
     pub fn add(&mut self, fd: OwnedFd, entry: Entry) -> Result<i32, Errno> {
-        if fd.as_raw_fd() >= host::fs::guest_fd_limit() {
+        if fd.as_raw_fd() >= host::fds::guest_fd_limit() {
             return Err(Errno::EMFILE);
         }
         let fd = fd.into_raw_fd();

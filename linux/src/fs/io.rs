@@ -37,7 +37,11 @@ pub(crate) fn preadv(call: &mut Call) -> SysResult {
 }
 pub(crate) fn preadv2(call: &mut Call) -> SysResult {
     let pieces = pieces(call, call.arg(1), call.arg(2))?;
-    let at = if call.arg(3) == u64::MAX { At::Position } else { offset(call.arg(3))? };
+    let at = if call.arg(3) == u64::MAX {
+        At::Position
+    } else {
+        offset(call.arg(3))?
+    };
     no_flags(call.uint(5))?;
     read_into(call, pieces, at)
 }
@@ -61,18 +65,28 @@ pub(crate) fn pwritev(call: &mut Call) -> SysResult {
 }
 pub(crate) fn pwritev2(call: &mut Call) -> SysResult {
     let pieces = pieces(call, call.arg(1), call.arg(2))?;
-    let at = if call.arg(3) == u64::MAX { At::Position } else { offset(call.arg(3))? };
+    let at = if call.arg(3) == u64::MAX {
+        At::Position
+    } else {
+        offset(call.arg(3))?
+    };
     no_flags(call.uint(5))?;
     write_from(call, pieces, at)
 }
 
 fn offset(raw: u64) -> Result<At, Errno> {
-    i64::try_from(raw).map(|_| At::Offset(raw)).map_err(|_| Errno::EINVAL)
+    i64::try_from(raw)
+        .map(|_| At::Offset(raw))
+        .map_err(|_| Errno::EINVAL)
 }
 
 fn no_flags(flags: u32) -> Result<(), Errno> {
     // Hints (high priority, do not wait) may be ignored; others may not.
-    if flags & !1 == 0 { Ok(()) } else { Err(Errno::EOPNOTSUPP) }
+    if flags & !1 == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EOPNOTSUPP)
+    }
 }
 
 /// An iovec array.
@@ -111,7 +125,7 @@ fn access(call: &Call, fd: i32) -> Result<Access, Errno> {
     let nonblock = match entry.kind {
         Kind::Plain => false,
         Kind::Event => entry.nonblock,
-        Kind::Stream | Kind::Epoll => host::fs::status_flags(fd)? & O_NONBLOCK != 0,
+        Kind::Stream | Kind::Epoll => host::fds::status_flags(fd)? & O_NONBLOCK != 0,
     };
     Ok(Access { entry, nonblock })
 }
@@ -133,7 +147,11 @@ fn read_into(call: &mut Call, pieces: Pieces, at: At) -> SysResult {
             let want = (len - done).min(PIECE as u64);
             // Only take from the file what the guest can have.
             if let Err(errno) = call.task.guest.check_writable(va + done, want) {
-                return if total > 0 { Ok(total) } else { Err(errno.into()) };
+                return if total > 0 {
+                    Ok(total)
+                } else {
+                    Err(errno.into())
+                };
             }
             let mut buffer = vec![0; want as usize];
             let result = if waits {
@@ -169,7 +187,11 @@ fn read_into(call: &mut Call, pieces: Pieces, at: At) -> SysResult {
 }
 
 fn pieces_are_empty(call: &Call) -> bool {
-    call.kernel.fds.lock().get(call.int(0)).is_ok_and(|entry| entry.kind == Kind::Plain)
+    call.kernel
+        .fds
+        .lock()
+        .get(call.int(0))
+        .is_ok_and(|entry| entry.kind == Kind::Plain)
 }
 
 fn write_from(call: &mut Call, pieces: Pieces, at: At) -> SysResult {
@@ -186,7 +208,13 @@ fn write_from(call: &mut Call, pieces: Pieces, at: At) -> SysResult {
     let data = gather(call, &pieces, &mut skip);
     let (data, faulted) = match data {
         Ok(all) => all,
-        Err(errno) => return if total > 0 { Ok(total) } else { Err(errno.into()) },
+        Err(errno) => {
+            return if total > 0 {
+                Ok(total)
+            } else {
+                Err(errno.into())
+            };
+        }
     };
     let mut rest = &data[..];
     while !rest.is_empty() {
@@ -273,7 +301,9 @@ pub(crate) fn lseek(call: &mut Call) -> SysResult {
             1 => listing.position as i64,
             _ => return Err(Errno::EINVAL.into()),
         };
-        let position = base.checked_add(offset).and_then(|at| usize::try_from(at).ok());
+        let position = base
+            .checked_add(offset)
+            .and_then(|at| usize::try_from(at).ok());
         listing.position = position.ok_or(Errno::EINVAL)?;
         return Ok(listing.position as u64);
     }

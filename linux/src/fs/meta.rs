@@ -3,7 +3,7 @@
 use super::fds::Kind;
 use super::io::checked_fd;
 use super::proc::Node;
-use super::view::Found;
+use super::walk::Found;
 use crate::abi::structs::{Reader, Stat, StatFs, Timespec};
 use crate::abi::*;
 use crate::call::{Call, SysResult};
@@ -32,7 +32,11 @@ fn stat(kernel: &Kernel, dir: i32, path: &[u8], flags: u32) -> Result<Stat, Errn
 }
 
 fn stat_empty(kernel: &Kernel, dir: i32) -> Result<Stat, Errno> {
-    if dir == AT_FDCWD { stat(kernel, dir, b".", 0) } else { stat_open(kernel, dir) }
+    if dir == AT_FDCWD {
+        stat(kernel, dir, b".", 0)
+    } else {
+        stat_open(kernel, dir)
+    }
 }
 
 fn stat_open(kernel: &Kernel, fd: i32) -> Result<Stat, Errno> {
@@ -51,7 +55,9 @@ fn stat_node(node: &Node, path: &[u8]) -> Result<Stat, Errno> {
         Node::Link(target) => (S_IFLNK | 0o777, target.len() as u64),
         Node::Fd(_) => (S_IFLNK | 0o700, 64),
         Node::Device(name) => return host::fs::stat_at(host::fs::CURRENT_DIR, &text(name)?, true),
-        Node::Terminal(name) => return host::fs::stat_at(host::fs::CURRENT_DIR, &text(name)?, true),
+        Node::Terminal(name) => {
+            return host::fs::stat_at(host::fs::CURRENT_DIR, &text(name)?, true);
+        }
     };
     // A number that is the same for the same path and different for different ones, mostly.
     let ino = path.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, &byte| {
@@ -59,7 +65,17 @@ fn stat_node(node: &Node, path: &[u8]) -> Result<Stat, Errno> {
     });
     let [uid, ..] = host::process::user_ids();
     let [gid, ..] = host::process::group_ids();
-    Ok(Stat { dev: 0x16, ino, mode, nlink: 1, uid, gid, size, block_size: 4096, ..Stat::default() })
+    Ok(Stat {
+        dev: 0x16,
+        ino,
+        mode,
+        nlink: 1,
+        uid,
+        gid,
+        size,
+        block_size: 4096,
+        ..Stat::default()
+    })
 }
 
 fn text(name: &str) -> Result<std::ffi::CString, Errno> {
@@ -68,7 +84,11 @@ fn text(name: &str) -> Result<std::ffi::CString, Errno> {
 
 pub(crate) fn newfstatat(call: &mut Call) -> SysResult {
     let flags = call.uint(3);
-    let path = if call.arg(1) == 0 && flags & AT_EMPTY_PATH != 0 { Vec::new() } else { call.path(1)? };
+    let path = if call.arg(1) == 0 && flags & AT_EMPTY_PATH != 0 {
+        Vec::new()
+    } else {
+        call.path(1)?
+    };
     let stat = stat(&call.kernel, call.int(0), &path, flags)?;
     call.write(call.arg(2), &stat.encode())?;
     Ok(0)
@@ -82,7 +102,11 @@ pub(crate) fn fstat(call: &mut Call) -> SysResult {
 
 pub(crate) fn statx(call: &mut Call) -> SysResult {
     let flags = call.uint(2);
-    let path = if call.arg(1) == 0 && flags & AT_EMPTY_PATH != 0 { Vec::new() } else { call.path(1)? };
+    let path = if call.arg(1) == 0 && flags & AT_EMPTY_PATH != 0 {
+        Vec::new()
+    } else {
+        call.path(1)?
+    };
     let stat = stat(&call.kernel, call.int(0), &path, flags)?;
     call.write(call.arg(4), &stat.encode_statx())?;
     Ok(0)
@@ -91,7 +115,13 @@ pub(crate) fn statx(call: &mut Call) -> SysResult {
 /// What `statfs` says of /proc and /dev.
 fn virtual_fs() -> StatFs {
     const PROC_SUPER_MAGIC: u64 = 0x9fa0;
-    StatFs { kind: PROC_SUPER_MAGIC, block_size: 4096, name_max: 255, fragment_size: 4096, ..StatFs::default() }
+    StatFs {
+        kind: PROC_SUPER_MAGIC,
+        block_size: 4096,
+        name_max: 255,
+        fragment_size: 4096,
+        ..StatFs::default()
+    }
 }
 
 pub(crate) fn statfs(call: &mut Call) -> SysResult {
@@ -172,7 +202,11 @@ fn changeable_fd(call: &Call, n: usize) -> Result<RawFd, Errno> {
     let fd = call.int(n);
     let fds = call.kernel.fds.lock();
     let entry = fds.get(fd)?;
-    if !entry.writable && entry.kind == Kind::Plain { Err(Errno::EROFS) } else { Ok(fd) }
+    if !entry.writable && entry.kind == Kind::Plain {
+        Err(Errno::EROFS)
+    } else {
+        Ok(fd)
+    }
 }
 
 pub(crate) fn fchmod(call: &mut Call) -> SysResult {
@@ -251,7 +285,10 @@ pub(crate) fn utimensat(call: &mut Call) -> SysResult {
 }
 
 fn time_to_set(raw: &[u8]) -> Result<Option<Option<Timespec>>, Errno> {
-    let time = Timespec { seconds: Reader(raw).i64(0), nanoseconds: Reader(raw).i64(8) };
+    let time = Timespec {
+        seconds: Reader(raw).i64(0),
+        nanoseconds: Reader(raw).i64(8),
+    };
     match time.nanoseconds {
         UTIME_NOW => Ok(Some(None)),
         UTIME_OMIT => Ok(None),

@@ -15,3 +15,4 @@ pub(crate) mod proc;
 pub(crate) mod special;
 pub(crate) mod transfer;
 pub(crate) mod view;
+pub(crate) mod walk;

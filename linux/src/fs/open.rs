@@ -2,7 +2,7 @@
 
 use super::fds::{Entry, Kind, kind_of};
 use super::proc::{Listing, Node};
-use super::view::Found;
+use super::walk::Found;
 use crate::abi::*;
 use crate::call::{Call, SysResult};
 use crate::errno::Errno;
@@ -16,7 +16,13 @@ pub(crate) fn openat(call: &mut Call) -> SysResult {
     Ok(open(&call.kernel, call.int(0), &path, call.uint(2), call.uint(3))? as u64)
 }
 
-pub(crate) fn open(kernel: &Kernel, dir: i32, path: &[u8], flags: u32, mode: u32) -> Result<i32, Errno> {
+pub(crate) fn open(
+    kernel: &Kernel,
+    dir: i32,
+    path: &[u8],
+    flags: u32,
+    mode: u32,
+) -> Result<i32, Errno> {
     let exclusive = flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL;
     let follow = flags & O_NOFOLLOW == 0 && !exclusive;
     let (fd, entry) = match kernel.find(dir, path, follow)? {
@@ -28,7 +34,11 @@ pub(crate) fn open(kernel: &Kernel, dir: i32, path: &[u8], flags: u32, mode: u32
             let changes = (creates || writes) && flags & O_PATH != O_PATH;
             // A device or pipe on a read-only file system may be written to.
             if changes && !place.writable && !is_special(&place)? {
-                return Err(if missing && !creates { Errno::ENOENT } else { Errno::EROFS });
+                return Err(if missing && !creates {
+                    Errno::ENOENT
+                } else {
+                    Errno::EROFS
+                });
             }
             let fd = place.open(flags, mode)?;
             let mut entry = Entry::at(kind_of(fd.as_raw_fd()), &place.guest);
@@ -44,7 +54,9 @@ pub(crate) fn open(kernel: &Kernel, dir: i32, path: &[u8], flags: u32, mode: u32
 }
 
 fn is_special(place: &super::place::Place) -> Result<bool, Errno> {
-    let Some(pin) = &place.pin else { return Ok(false) };
+    let Some(pin) = &place.pin else {
+        return Ok(false);
+    };
     let kind = host::fs::stat_fd(pin.as_raw_fd())?.mode & S_IFMT;
     Ok(matches!(kind, S_IFCHR | S_IFIFO | S_IFSOCK))
 }
@@ -58,7 +70,13 @@ fn reopen(kernel: &Kernel, number: i32, flags: u32) -> Result<(OwnedFd, Entry), 
     }
     let path = host::fs::fd_path(number);
     let fd = host::fs::open_at(host::fs::CURRENT_DIR, &path, flags & !O_NOFOLLOW, 0)?;
-    Ok((fd, Entry { nonblock: false, ..entry }))
+    Ok((
+        fd,
+        Entry {
+            nonblock: false,
+            ..entry
+        },
+    ))
 }
 
 fn open_node(
@@ -77,7 +95,10 @@ fn open_node(
     let here = host::fs::CURRENT_DIR;
     let device = |name: &str, entry: Entry| {
         let name = super::place::c_string(name.as_bytes())?;
-        Ok((host::fs::open_at(here, &name, flags & !(O_CREAT | O_TRUNC), 0)?, entry))
+        Ok((
+            host::fs::open_at(here, &name, flags & !(O_CREAT | O_TRUNC), 0)?,
+            entry,
+        ))
     };
     match node {
         Node::Directory(entries) => directory(entries.clone(), path, writes),
@@ -87,7 +108,11 @@ fn open_node(
         }
         Node::File(content) => {
             let fd = host::fs::memory_file(c"proc", false)?;
-            host::io::transfer(fd.as_raw_fd(), host::io::Transfer::Write(content), host::io::At::Offset(0))?;
+            host::io::transfer(
+                fd.as_raw_fd(),
+                host::io::Transfer::Write(content),
+                host::io::At::Offset(0),
+            )?;
             Ok((fd, Entry::at(Kind::Plain, path)))
         }
         Node::Link(_) => Err(Errno::ELOOP),
@@ -110,7 +135,10 @@ fn directory(
     // A number of the host's is needed; what it refers to is never used.
     let fd = host::fs::memory_file(c"directory", false)?;
     let mut entry = Entry::at(Kind::Plain, path);
-    entry.listing = Some(Arc::new(Mutex::new(Listing { entries, position: 0 })));
+    entry.listing = Some(Arc::new(Mutex::new(Listing {
+        entries,
+        position: 0,
+    })));
     Ok((fd, entry))
 }
 
@@ -129,7 +157,7 @@ pub(crate) fn close_fd(kernel: &Kernel, fd: i32) -> Result<(), Errno> {
     // between and lose it.
     let mut fds = kernel.fds.lock();
     fds.remove(fd)?;
-    host::fs::close(fd)
+    host::fds::close(fd)
 }
 
 pub(crate) fn close_range(call: &mut Call) -> SysResult {
@@ -146,7 +174,7 @@ pub(crate) fn close_range(call: &mut Call) -> SysResult {
         } else {
             fds.remove(fd)?;
             // Whatever the host says, the number is free afterwards.
-            let _ = host::fs::close(fd);
+            let _ = host::fds::close(fd);
         }
     }
     Ok(0)
@@ -157,16 +185,19 @@ pub(crate) fn dup(call: &mut Call) -> SysResult {
 }
 
 fn duplicate(kernel: &Kernel, fd: i32, at_least: i32, cloexec: bool) -> Result<i32, Errno> {
-    let limit = host::fs::guest_fd_limit();
+    let limit = host::fds::guest_fd_limit();
     let mut fds = kernel.fds.lock();
-    let entry = Entry { cloexec, ..fds.get(fd)?.clone() };
+    let entry = Entry {
+        cloexec,
+        ..fds.get(fd)?.clone()
+    };
     if !(0..limit).contains(&at_least) {
         return Err(Errno::EINVAL);
     }
-    let new = host::fs::duplicate_from(fd, at_least)?;
+    let new = host::fds::duplicate_from(fd, at_least)?;
     if new >= limit {
         // It is not the guest's; nothing refers to it yet.
-        let _ = host::fs::close(new);
+        let _ = host::fds::close(new);
         return Err(Errno::EMFILE);
     }
     fds.insert(new, entry);
@@ -179,15 +210,18 @@ pub(crate) fn dup3(call: &mut Call) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let mut fds = call.kernel.fds.lock();
-    let entry = Entry { cloexec: flags & O_CLOEXEC != 0, ..fds.get(from)?.clone() };
-    if !(0..host::fs::guest_fd_limit()).contains(&to) {
+    let entry = Entry {
+        cloexec: flags & O_CLOEXEC != 0,
+        ..fds.get(from)?.clone()
+    };
+    if !(0..host::fds::guest_fd_limit()).contains(&to) {
         return Err(Errno::EBADF.into());
     }
-    if !fds.contains(to) && host::fs::is_open(to) {
+    if !fds.contains(to) && host::fds::is_open(to) {
         // One of the emulator's own files has this number: it must move away, not be lost.
         crate::fs::special::evict(to)?;
     }
-    host::fs::duplicate_to(from, to)?;
+    host::fds::duplicate_to(from, to)?;
     fds.insert(to, entry);
     Ok(to as u64)
 }
@@ -206,7 +240,7 @@ pub(crate) fn fcntl(call: &mut Call) -> SysResult {
             0
         }
         F_GETFL => {
-            let mut flags = host::fs::status_flags(fd)? & !O_CLOEXEC;
+            let mut flags = host::fds::status_flags(fd)? & !O_CLOEXEC;
             if matches!(entry.kind, Kind::Event) {
                 flags = flags & !O_NONBLOCK | if entry.nonblock { O_NONBLOCK } else { 0 };
             }
@@ -217,7 +251,7 @@ pub(crate) fn fcntl(call: &mut Call) -> SysResult {
             let flags = argument as u32;
             set_nonblock(&kernel, fd, flags & O_NONBLOCK != 0)?;
             if entry.kind != Kind::Event {
-                host::fs::set_status_flags(fd, flags)?;
+                host::fds::set_status_flags(fd, flags)?;
             }
             0
         }
@@ -225,7 +259,7 @@ pub(crate) fn fcntl(call: &mut Call) -> SysResult {
             return super::lock::record_lock(call);
         }
         F_SETPIPE_SZ | F_GETPIPE_SZ | F_ADD_SEALS | F_GET_SEALS | F_SETOWN | F_GETOWN => {
-            host::fs::control(fd, command, argument)?
+            host::fds::control(fd, command, argument)?
         }
         _ => return Err(Errno::EINVAL.into()),
     })
@@ -237,9 +271,13 @@ pub(crate) fn set_nonblock(kernel: &Kernel, fd: i32, on: bool) -> Result<(), Err
     let entry = fds.get_mut(fd)?;
     entry.nonblock = on;
     if entry.kind != Kind::Event {
-        let flags = host::fs::status_flags(fd)?;
-        let flags = if on { flags | O_NONBLOCK } else { flags & !O_NONBLOCK };
-        host::fs::set_status_flags(fd, flags)?;
+        let flags = host::fds::status_flags(fd)?;
+        let flags = if on {
+            flags | O_NONBLOCK
+        } else {
+            flags & !O_NONBLOCK
+        };
+        host::fds::set_status_flags(fd, flags)?;
     }
     Ok(())
 }

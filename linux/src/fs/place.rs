@@ -45,7 +45,11 @@ pub(crate) struct Place {
 impl Place {
     /// Opens it.
     pub fn open(&self, flags: u32, mode: u32) -> Result<OwnedFd, Errno> {
-        let flags = if self.directory { flags | O_DIRECTORY } else { flags };
+        let flags = if self.directory {
+            flags | O_DIRECTORY
+        } else {
+            flags
+        };
         if self.beneath {
             host::fs::open_beneath(self.start.raw(), &self.path, flags | O_NOFOLLOW, mode)
         } else {
@@ -71,7 +75,11 @@ impl Place {
 
     /// Fails if the guest may not change things here.
     pub fn check_writable(&self) -> Result<(), Errno> {
-        if self.writable { Ok(()) } else { Err(Errno::EROFS) }
+        if self.writable {
+            Ok(())
+        } else {
+            Err(Errno::EROFS)
+        }
     }
 
     /// The directory that holds it, and its name in there.

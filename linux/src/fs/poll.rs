@@ -13,7 +13,10 @@ const MOST: u64 = 1 << 20;
 pub(crate) fn timeout(call: &Call, n: usize) -> Result<Option<u64>, Errno> {
     match call.arg(n) {
         0 => Ok(None),
-        at => Timespec::decode(&call.read::<16>(at)?).nanos().map(Some).ok_or(Errno::EINVAL),
+        at => Timespec::decode(&call.read::<16>(at)?)
+            .nanos()
+            .map(Some)
+            .ok_or(Errno::EINVAL),
     }
 }
 
@@ -42,14 +45,20 @@ pub(crate) fn ppoll(call: &mut Call) -> SysResult {
     let raw = call.task.guest.read_vec(at, count as usize * 8)?;
     let timeout = timeout(call, 2)?;
     use_mask(call, call.arg(3), call.arg(4))?;
-    let wanted: Vec<(i32, i16)> =
-        raw.chunks_exact(8).map(|fd| (Reader(fd).i32(0), Reader(fd).u16(4) as i16)).collect();
+    let wanted: Vec<(i32, i16)> = raw
+        .chunks_exact(8)
+        .map(|fd| (Reader(fd).i32(0), Reader(fd).u16(4) as i16))
+        .collect();
     let ready = look(call, &wanted)?;
     let count = ready.iter().filter(|&&events| events != 0).count() as u64;
     let deadline = call.deadline(timeout);
     if count == 0 && !call.expired(deadline) {
         let fds = wanted.into_iter().filter(|&(fd, _)| fd >= 0).collect();
-        let wait = Wait { fds, deadline, ..Wait::default() };
+        let wait = Wait {
+            fds,
+            deadline,
+            ..Wait::default()
+        };
         return Err(wait_for_files(call, wait));
     }
     let mut out = raw;
@@ -80,9 +89,18 @@ fn look(call: &Call, wanted: &[(i32, i16)]) -> Result<Vec<i16>, Errno> {
     let fds = call.kernel.fds.lock();
     let known: Vec<(i32, i16)> = wanted
         .iter()
-        .map(|&(fd, events)| if fds.contains(fd) { (fd, events) } else { (-1, 0) })
+        .map(|&(fd, events)| {
+            if fds.contains(fd) {
+                (fd, events)
+            } else {
+                (-1, 0)
+            }
+        })
         .collect();
-    let has: Vec<bool> = wanted.iter().map(|&(fd, _)| fd < 0 || fds.contains(fd)).collect();
+    let has: Vec<bool> = wanted
+        .iter()
+        .map(|&(fd, _)| fd < 0 || fds.contains(fd))
+        .collect();
     drop(fds);
     let mut ready = host::poll::poll_now(&known)?;
     for (events, has) in ready.iter_mut().zip(has) {
@@ -95,8 +113,16 @@ fn look(call: &Call, wanted: &[(i32, i16)]) -> Result<Vec<i16>, Errno> {
 
 /// The sets of select, and what poll calls them.
 const SETS: [(usize, i16, i16); 3] = [
-    (1, POLLIN | POLLRDNORM | POLLRDBAND, POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR),
-    (2, POLLOUT | POLLWRNORM | POLLWRBAND, POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR),
+    (
+        1,
+        POLLIN | POLLRDNORM | POLLRDBAND,
+        POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR,
+    ),
+    (
+        2,
+        POLLOUT | POLLWRNORM | POLLWRBAND,
+        POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR,
+    ),
     (3, POLLPRI, POLLPRI),
 ];
 
@@ -121,7 +147,10 @@ pub(crate) fn pselect6(call: &mut Call) -> SysResult {
     let in_set = |raw: &[u8], fd: i32| raw[fd as usize / 8] >> (fd % 8) & 1 != 0;
     let wanted: Vec<(i32, i16)> = (0..count)
         .filter_map(|fd| {
-            let bits = sets.iter().filter(|set| in_set(&set.3, fd)).fold(0, |bits, set| bits | set.1);
+            let bits = sets
+                .iter()
+                .filter(|set| in_set(&set.3, fd))
+                .fold(0, |bits, set| bits | set.1);
             (bits != 0).then_some((fd, bits))
         })
         .collect();
@@ -143,7 +172,14 @@ pub(crate) fn pselect6(call: &mut Call) -> SysResult {
     }
     let deadline = call.deadline(timeout);
     if total == 0 && !call.expired(deadline) {
-        return Err(wait_for_files(call, Wait { fds: wanted, deadline, ..Wait::default() }));
+        return Err(wait_for_files(
+            call,
+            Wait {
+                fds: wanted,
+                deadline,
+                ..Wait::default()
+            },
+        ));
     }
     for (n, result) in results {
         call.write(call.arg(n), &result)?;

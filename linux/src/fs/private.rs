@@ -19,8 +19,14 @@ impl Scratch {
     pub fn new() -> Scratch {
         let mut random = [0; 8];
         host::random(&mut random);
-        let name = format!("bhv-{}-{:016x}", host::process::pid(), u64::from_le_bytes(random));
-        Scratch { path: std::env::temp_dir().join(name) }
+        let name = format!(
+            "bhv-{}-{:016x}",
+            host::process::pid(),
+            u64::from_le_bytes(random)
+        );
+        Scratch {
+            path: std::env::temp_dir().join(name),
+        }
     }
 
     /// Deletes everything in it.
@@ -39,7 +45,10 @@ pub(crate) struct Private {
 
 impl Private {
     pub fn new(name: &'static str) -> Private {
-        Private { name, opened: Arc::default() }
+        Private {
+            name,
+            opened: Arc::default(),
+        }
     }
 
     /// Opens it, made if need be; `None` if the host does not let us.
@@ -49,7 +58,11 @@ impl Private {
 
     fn make(&self, scratch: &Scratch) -> Option<Arc<OwnedFd>> {
         let path = scratch.path.join(self.name);
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).ok()?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .ok()?;
         let parent = c_string(scratch.path.as_os_str().as_bytes()).ok()?;
         // The name is not guessable, but nobody else's directory is to be used in any case.
         let flags = O_PATH | O_DIRECTORY | O_NOFOLLOW;
@@ -60,6 +73,6 @@ impl Private {
         }
         let name = c_string(self.name.as_bytes()).ok()?;
         let fd = host::fs::open_beneath(parent.as_raw_fd(), &name, flags, 0).ok()?;
-        Some(Arc::new(host::fs::move_high(fd)))
+        Some(Arc::new(host::fds::move_high(fd)))
     }
 }

@@ -40,11 +40,34 @@ const DEVICES: [(&str, &str); 6] = [
     ("zero", "/dev/zero"),
 ];
 const STANDARD: [&str; 3] = ["stdin", "stdout", "stderr"];
-const OF_SYSTEM: [&str; 9] =
-    ["cpuinfo", "filesystems", "loadavg", "meminfo", "mounts", "stat", "sys", "uptime", "version"];
+const OF_SYSTEM: [&str; 9] = [
+    "cpuinfo",
+    "filesystems",
+    "loadavg",
+    "meminfo",
+    "mounts",
+    "stat",
+    "sys",
+    "uptime",
+    "version",
+];
 const OF_PROCESS: [&str; 16] = [
-    "auxv", "cmdline", "comm", "cwd", "environ", "exe", "fd", "limits", "maps", "mounts",
-    "oom_score_adj", "root", "stat", "statm", "status", "task",
+    "auxv",
+    "cmdline",
+    "comm",
+    "cwd",
+    "environ",
+    "exe",
+    "fd",
+    "limits",
+    "maps",
+    "mounts",
+    "oom_score_adj",
+    "root",
+    "stat",
+    "statm",
+    "status",
+    "task",
 ];
 
 /// What lies at a canonical path under /proc or /dev.
@@ -81,7 +104,9 @@ fn own(kernel: &Kernel, name: &str) -> Option<Node> {
 fn device(parts: &[&str]) -> Option<Node> {
     Some(match parts {
         [] => {
-            let devices = DEVICES.iter().map(|(name, _)| (name.as_bytes().to_vec(), DT_CHR));
+            let devices = DEVICES
+                .iter()
+                .map(|(name, _)| (name.as_bytes().to_vec(), DT_CHR));
             let links = ["fd"].iter().chain(&STANDARD);
             let links = links.map(|name| (name.as_bytes().to_vec(), DT_LNK));
             let shm = std::iter::once((b"shm".to_vec(), DT_DIR));
@@ -108,7 +133,9 @@ fn process_tree(kernel: &Kernel, parts: &[&str]) -> Option<Node> {
     let pid = kernel.pid();
     Some(match parts {
         [] => {
-            let files = OF_SYSTEM.iter().map(|name| (name.as_bytes().to_vec(), DT_REG));
+            let files = OF_SYSTEM
+                .iter()
+                .map(|name| (name.as_bytes().to_vec(), DT_REG));
             let links = ["self", "thread-self"].map(|name| (name.as_bytes().to_vec(), DT_LNK));
             let own = (pid.to_string().into_bytes(), DT_DIR);
             Node::Directory(files.chain(links).chain([own]).collect())
@@ -141,7 +168,9 @@ fn sysctl(parts: &[&str]) -> Option<Node> {
     let content = match parts.join("/").as_str() {
         "kernel/osrelease" => format!("{}\n", crate::info::RELEASE),
         "kernel/ostype" => "Linux\n".into(),
-        "kernel/hostname" => String::from_utf8_lossy(&host::process::node_names().0).into_owned() + "\n",
+        "kernel/hostname" => {
+            String::from_utf8_lossy(&host::process::node_names().0).into_owned() + "\n"
+        }
         "kernel/pid_max" => "4194304\n".into(),
         "kernel/ngroups_max" => "65536\n".into(),
         "kernel/cap_last_cap" => "40\n".into(),
@@ -158,7 +187,9 @@ fn sysctl(parts: &[&str]) -> Option<Node> {
 fn uuid() -> String {
     let mut bytes = [0u8; 16];
     host::random(&mut bytes);
-    let hex = bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let hex = bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let (a, b, c, d) = (&hex[..8], &hex[8..12], &hex[13..16], &hex[17..20]);
     format!("{a}-{b}-4{c}-8{d}-{}\n", &hex[20..])
 }
@@ -173,7 +204,10 @@ fn of_process(kernel: &Kernel, parts: &[&str]) -> Option<Node> {
                 _ => DT_REG,
             };
             Node::Directory(
-                OF_PROCESS.iter().map(|name| (name.as_bytes().to_vec(), kind(name))).collect(),
+                OF_PROCESS
+                    .iter()
+                    .map(|name| (name.as_bytes().to_vec(), kind(name)))
+                    .collect(),
             )
         }
         ["exe"] => Node::Link(started.exe.clone()),
@@ -204,16 +238,28 @@ fn of_process(kernel: &Kernel, parts: &[&str]) -> Option<Node> {
         }
         ["fd"] => {
             let fds = kernel.fds.lock();
-            Node::Directory(fds.iter().map(|(fd, _)| (fd.to_string().into(), DT_LNK)).collect())
+            Node::Directory(
+                fds.iter()
+                    .map(|(fd, _)| (fd.to_string().into(), DT_LNK))
+                    .collect(),
+            )
         }
         ["fd", number] => {
             let number: i32 = number.parse().ok()?;
-            kernel.fds.lock().contains(number).then_some(Node::Fd(number))?
+            kernel
+                .fds
+                .lock()
+                .contains(number)
+                .then_some(Node::Fd(number))?
         }
         ["task"] => {
             let tasks = kernel.tasks.lock();
             Node::Directory(
-                tasks.by_tid.keys().map(|tid| (tid.to_string().into(), DT_DIR)).collect(),
+                tasks
+                    .by_tid
+                    .keys()
+                    .map(|tid| (tid.to_string().into(), DT_DIR))
+                    .collect(),
             )
         }
         ["task", number, rest @ ..] => {
@@ -227,7 +273,10 @@ fn of_process(kernel: &Kernel, parts: &[&str]) -> Option<Node> {
 }
 
 fn joined(strings: &[Vec<u8>]) -> Vec<u8> {
-    strings.iter().flat_map(|string| string.iter().copied().chain([0])).collect()
+    strings
+        .iter()
+        .flat_map(|string| string.iter().copied().chain([0]))
+        .collect()
 }
 
 fn mounts(kernel: &Kernel) -> Vec<u8> {
@@ -268,7 +317,10 @@ fn process_status(kernel: &Kernel, comm: &str) -> Vec<u8> {
 
 fn cpus() -> usize {
     let mask = host::process::affinity();
-    mask.iter().map(|byte| byte.count_ones() as usize).sum::<usize>().max(1)
+    mask.iter()
+        .map(|byte| byte.count_ones() as usize)
+        .sum::<usize>()
+        .max(1)
 }
 
 fn cpuinfo() -> Vec<u8> {

@@ -28,10 +28,13 @@ pub(crate) fn pipe2(call: &mut Call) -> SysResult {
     }
     call.task.guest.check_writable(at, 8)?;
     let (read, write) = host::io::pipe()?;
-    let entry = || Entry { cloexec: flags & O_CLOEXEC != 0, ..Entry::new(Kind::Stream) };
+    let entry = || Entry {
+        cloexec: flags & O_CLOEXEC != 0,
+        ..Entry::new(Kind::Stream)
+    };
     for end in [read, write] {
         if flags & O_NONBLOCK != 0 {
-            host::fs::set_status_flags(end, O_NONBLOCK)?;
+            host::fds::set_status_flags(end, O_NONBLOCK)?;
         }
     }
     let read = adopt(call, read, entry())?;
@@ -42,7 +45,11 @@ pub(crate) fn pipe2(call: &mut Call) -> SysResult {
 
 fn event_entry(flags: u32) -> Entry {
     let cloexec = flags & O_CLOEXEC != 0;
-    Entry { cloexec, nonblock: flags & O_NONBLOCK != 0, ..Entry::new(Kind::Event) }
+    Entry {
+        cloexec,
+        nonblock: flags & O_NONBLOCK != 0,
+        ..Entry::new(Kind::Event)
+    }
 }
 
 pub(crate) fn eventfd2(call: &mut Call) -> SysResult {
@@ -66,11 +73,19 @@ pub(crate) fn timerfd_create(call: &mut Call) -> SysResult {
 
 /// `struct itimerspec` from and to nanoseconds: interval, value.
 pub(crate) fn decode_itimerspec(bytes: &[u8; 32]) -> Result<(u64, u64), Errno> {
-    let one = |at: usize| Timespec::decode(&bytes[at..at + 16]).nanos().ok_or(Errno::EINVAL);
+    let one = |at: usize| {
+        Timespec::decode(&bytes[at..at + 16])
+            .nanos()
+            .ok_or(Errno::EINVAL)
+    };
     Ok((one(0)?, one(16)?))
 }
 pub(crate) fn encode_itimerspec((interval, value): (u64, u64)) -> Vec<u8> {
-    [Timespec::from_nanos(interval).encode(), Timespec::from_nanos(value).encode()].concat()
+    [
+        Timespec::from_nanos(interval).encode(),
+        Timespec::from_nanos(value).encode(),
+    ]
+    .concat()
 }
 
 pub(crate) fn timerfd_settime(call: &mut Call) -> SysResult {
@@ -98,7 +113,10 @@ pub(crate) fn memfd_create(call: &mut Call) -> SysResult {
     let (cloexec, sealable) = (flags & 1 != 0, flags & 2 != 0);
     let fd = host::fs::memory_file(&super::place::c_string(&name)?, sealable)?;
     let path = [b"/memfd:", &name[..], b" (deleted)"].concat();
-    let entry = Entry { cloexec, ..Entry::at(Kind::Plain, &path) };
+    let entry = Entry {
+        cloexec,
+        ..Entry::at(Kind::Plain, &path)
+    };
     Ok(call.kernel.fds.lock().add(fd, entry)? as u64)
 }
 

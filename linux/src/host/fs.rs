@@ -7,7 +7,7 @@ use crate::errno::Errno;
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The host's directory that relative paths start from.
 pub(crate) const CURRENT_DIR: RawFd = libc::AT_FDCWD;
@@ -40,7 +40,10 @@ pub(crate) fn open_flags(guest: u32) -> i32 {
         _ => libc::O_RDWR,
     };
     let set = |&&(bit, _): &&(u32, i32)| guest & bit == bit;
-    OPEN_FLAGS.iter().filter(set).fold(access, |flags, (_, host)| flags | host)
+    OPEN_FLAGS
+        .iter()
+        .filter(set)
+        .fold(access, |flags, (_, host)| flags | host)
 }
 
 /// Host open flags as the guest's.
@@ -51,7 +54,10 @@ pub(crate) fn guest_open_flags(host: i32) -> u32 {
         _ => O_RDWR,
     };
     let set = |&&(_, bit): &&(u32, i32)| host & bit == bit;
-    OPEN_FLAGS.iter().filter(set).fold(access, |flags, (guest, _)| flags | guest)
+    OPEN_FLAGS
+        .iter()
+        .filter(set)
+        .fold(access, |flags, (guest, _)| flags | guest)
 }
 
 /// Opens with the host's own path resolution: symbolic links are followed.
@@ -67,7 +73,12 @@ static NO_OPENAT2: AtomicBool = AtomicBool::new(false);
 
 /// Opens below a directory. No component may be a symbolic link (ELOOP; the last one may with
 /// O_PATH | O_NOFOLLOW) nor lead out of the directory. `path` is relative, without `..`.
-pub(crate) fn open_beneath(dir: RawFd, path: &CStr, flags: u32, mode: u32) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_beneath(
+    dir: RawFd,
+    path: &CStr,
+    flags: u32,
+    mode: u32,
+) -> Result<OwnedFd, Errno> {
     if NO_OPENAT2.load(Ordering::Relaxed) {
         return open_step_by_step(dir, path, flags, mode);
     }
@@ -79,7 +90,13 @@ pub(crate) fn open_beneath(dir: RawFd, path: &CStr, flags: u32, mode: u32) -> Re
     how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS;
     // SAFETY: path and structure are live; the size is the structure's.
     let fd = unsafe {
-        libc::syscall(libc::SYS_openat2, dir, path.as_ptr(), &how, std::mem::size_of_val(&how))
+        libc::syscall(
+            libc::SYS_openat2,
+            dir,
+            path.as_ptr(),
+            &how,
+            std::mem::size_of_val(&how),
+        )
     };
     if fd >= 0 {
         // SAFETY: just opened, and nobody else's.
@@ -111,8 +128,11 @@ fn openat2_works() -> bool {
 /// The same for hosts that can't resolve beneath a directory by themselves.
 fn open_step_by_step(dir: RawFd, path: &CStr, flags: u32, mode: u32) -> Result<OwnedFd, Errno> {
     let mut held: Option<OwnedFd> = None;
-    let components: Vec<&[u8]> =
-        path.to_bytes().split(|&byte| byte == b'/').filter(|part| !part.is_empty()).collect();
+    let components: Vec<&[u8]> = path
+        .to_bytes()
+        .split(|&byte| byte == b'/')
+        .filter(|part| !part.is_empty())
+        .collect();
     let (last, parents) = components.split_last().ok_or(Errno::ENOENT)?;
     for part in parents {
         let at = held.as_ref().map_or(dir, AsRawFd::as_raw_fd);
@@ -129,33 +149,11 @@ fn open_step_by_step(dir: RawFd, path: &CStr, flags: u32, mode: u32) -> Result<O
     open_at(at, &last, flags | O_NOFOLLOW, mode)
 }
 
-static LIMIT: AtomicI32 = AtomicI32::new(0);
-
-/// File numbers from here on are the emulator's own. The guest sees it as its limit.
-pub(crate) fn guest_fd_limit() -> i32 {
-    let known = LIMIT.load(Ordering::Relaxed);
-    if known != 0 {
-        return known;
-    }
-    let soft = super::process::raise_file_limit();
-    let limit = (soft as i32 - 512).clamp(32, 1 << 19);
-    LIMIT.store(limit, Ordering::Relaxed);
-    limit
-}
-
-/// Moves one of our own files out of the guest's range of numbers.
-pub(crate) fn move_high(fd: OwnedFd) -> OwnedFd {
-    // SAFETY: plain system call on a file of ours.
-    let moved = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, guest_fd_limit()) };
-    if moved < 0 {
-        return fd;
-    }
-    // SAFETY: just duplicated, and nobody else's.
-    unsafe { OwnedFd::from_raw_fd(moved) }
-}
-
 fn time(seconds: i64, nanoseconds: i64) -> Timespec {
-    Timespec { seconds, nanoseconds }
+    Timespec {
+        seconds,
+        nanoseconds,
+    }
 }
 
 fn stat_of(host: &libc::stat) -> Stat {
@@ -163,7 +161,7 @@ fn stat_of(host: &libc::stat) -> Stat {
         dev: guest_dev(host.st_dev),
         ino: host.st_ino,
         mode: host.st_mode,
-        nlink: host.st_nlink as u64,
+        nlink: host.st_nlink,
         uid: host.st_uid,
         gid: host.st_gid,
         rdev: guest_dev(host.st_rdev),
@@ -226,10 +224,9 @@ pub(crate) fn stat_fs(fd: RawFd) -> Result<StatFs, Errno> {
 pub(crate) fn read_link(dir: RawFd, path: &CStr) -> Result<Vec<u8>, Errno> {
     let mut buffer = vec![0u8; 4096];
     // SAFETY: the buffer is valid for its length; the path ends with NUL.
-    let len = unsafe {
-        libc::readlinkat(dir, path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
-    }
-    .checked()?;
+    let len =
+        unsafe { libc::readlinkat(dir, path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) }
+            .checked()?;
     buffer.truncate(len as usize);
     Ok(buffer)
 }
@@ -252,14 +249,17 @@ pub(crate) fn unlink(dir: RawFd, name: &CStr, directory: bool) -> Result<(), Err
     done(unsafe { libc::unlinkat(dir, name.as_ptr(), flags) })
 }
 /// `flags` as renameat2's: 1 do not replace, 2 exchange.
-pub(crate) fn rename(
-    from: (RawFd, &CStr),
-    to: (RawFd, &CStr),
-    flags: u32,
-) -> Result<(), Errno> {
+pub(crate) fn rename(from: (RawFd, &CStr), to: (RawFd, &CStr), flags: u32) -> Result<(), Errno> {
     // SAFETY: the names end with NUL.
     let result = unsafe {
-        libc::syscall(libc::SYS_renameat2, from.0, from.1.as_ptr(), to.0, to.1.as_ptr(), flags)
+        libc::syscall(
+            libc::SYS_renameat2,
+            from.0,
+            from.1.as_ptr(),
+            to.0,
+            to.1.as_ptr(),
+            flags,
+        )
     };
     done(result as i32)
 }
@@ -302,8 +302,14 @@ pub(crate) fn change_times(
     follow: bool,
 ) -> Result<(), Errno> {
     let times = times.map(|time| match time {
-        None => libc::timespec { tv_sec: 0, tv_nsec: libc::UTIME_OMIT },
-        Some(None) => libc::timespec { tv_sec: 0, tv_nsec: libc::UTIME_NOW },
+        None => libc::timespec {
+            tv_sec: 0,
+            tv_nsec: libc::UTIME_OMIT,
+        },
+        Some(None) => libc::timespec {
+            tv_sec: 0,
+            tv_nsec: libc::UTIME_NOW,
+        },
         Some(Some(time)) => super::time::timespec(time),
     });
     let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
@@ -340,17 +346,18 @@ pub(crate) struct Entry {
 pub(crate) fn read_dir(fd: RawFd, bytes: usize) -> Result<Vec<Entry>, Errno> {
     let mut buffer = vec![0u8; bytes];
     // SAFETY: the buffer is valid for its length.
-    let len = unsafe {
-        libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), buffer.len())
-    }
-    .checked()? as usize;
+    let len = unsafe { libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), buffer.len()) }
+        .checked()? as usize;
     let mut entries = Vec::new();
     let mut rest = &buffer[..len];
     while rest.len() > 19 {
         let reader = crate::abi::structs::Reader(rest);
         let size = usize::from(reader.u16(16)).clamp(19, rest.len());
         let name = &rest[19..size];
-        let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+        let end = name
+            .iter()
+            .position(|&byte| byte == 0)
+            .unwrap_or(name.len());
         entries.push(Entry {
             ino: reader.u64(0),
             next: reader.u64(8),
@@ -383,59 +390,6 @@ pub(crate) fn current_umask() -> u32 {
     mask
 }
 
-// File numbers.
-
-pub(crate) fn is_open(fd: RawFd) -> bool {
-    // SAFETY: plain system call.
-    unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
-}
-/// Whether a program started by the host would inherit it.
-pub(crate) fn is_inherited(fd: RawFd) -> bool {
-    // SAFETY: plain system call.
-    unsafe { libc::fcntl(fd, libc::F_GETFD) & libc::FD_CLOEXEC == 0 }
-}
-pub(crate) fn open_numbers() -> Vec<RawFd> {
-    let listed = std::fs::read_dir("/proc/self/fd").or_else(|_| std::fs::read_dir("/dev/fd"));
-    let Ok(listed) = listed else { return (0..3).filter(|&fd| is_open(fd)).collect() };
-    listed.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
-}
-/// Takes a file over under the lowest free number from `at_least` on.
-pub(crate) fn duplicate_from(fd: RawFd, at_least: i32) -> Result<RawFd, Errno> {
-    // SAFETY: plain system call.
-    unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, at_least) }.checked()
-}
-/// Duplicates onto a number, closing what was there.
-pub(crate) fn duplicate_to(fd: RawFd, to: RawFd) -> Result<RawFd, Errno> {
-    // SAFETY: the caller has checked that `to` is the guest's.
-    unsafe { libc::dup3(fd, to, libc::O_CLOEXEC) }.checked()
-}
-pub(crate) fn close(fd: RawFd) -> Result<(), Errno> {
-    // SAFETY: the caller has checked that it is the guest's.
-    done(unsafe { libc::close(fd) })
-}
-pub(crate) fn status_flags(fd: RawFd) -> Result<u32, Errno> {
-    // SAFETY: plain system call.
-    Ok(guest_open_flags(unsafe { libc::fcntl(fd, libc::F_GETFL) }.checked()?))
-}
-pub(crate) fn set_status_flags(fd: RawFd, flags: u32) -> Result<(), Errno> {
-    // SAFETY: plain system call.
-    done(unsafe { libc::fcntl(fd, libc::F_SETFL, open_flags(flags)) })
-}
-/// Pipe size and seals: Linux's own commands, whose argument and result are numbers.
-pub(crate) fn control(fd: RawFd, command: u32, argument: u64) -> Result<u64, Errno> {
-    let command = match command {
-        F_SETPIPE_SZ => libc::F_SETPIPE_SZ,
-        F_GETPIPE_SZ => libc::F_GETPIPE_SZ,
-        F_ADD_SEALS => libc::F_ADD_SEALS,
-        F_GET_SEALS => libc::F_GET_SEALS,
-        F_SETOWN => libc::F_SETOWN,
-        F_GETOWN => libc::F_GETOWN,
-        _ => return Err(Errno::EINVAL),
-    };
-    // SAFETY: these commands take numbers, no pointers.
-    Ok(unsafe { libc::fcntl(fd, command, argument as libc::c_long) }.checked()? as u64)
-}
-
 /// Holds what `path` names if `root` is taken for `/`, links included; `None` if there is nothing.
 pub(crate) fn open_in_root(root: RawFd, path: &CStr) -> Option<OwnedFd> {
     // SAFETY: all-zero is a valid open_how; the path ends with NUL.
@@ -447,17 +401,4 @@ pub(crate) fn open_in_root(root: RawFd, path: &CStr) -> Option<OwnedFd> {
         let fd = libc::syscall(libc::SYS_openat2, root, path.as_ptr(), &how, size);
         (fd >= 0).then(|| OwnedFd::from_raw_fd(fd as RawFd))
     }
-}
-
-/// Whether two numbers are the same open file, position and all.
-pub(crate) fn is_same_file(a: RawFd, b: RawFd) -> bool {
-    const KCMP_FILE: i32 = 0;
-    let pid = super::process::pid();
-    // SAFETY: plain system call. Where it is not permitted, nothing is the same.
-    unsafe { libc::syscall(libc::SYS_kcmp, pid, pid, KCMP_FILE, a, b) == 0 }
-}
-
-/// Whether a file exists in memory alone.
-pub(crate) fn is_memory_file(fd: RawFd) -> bool {
-    read_link(CURRENT_DIR, &fd_path(fd)).is_ok_and(|target| target.starts_with(b"/memfd:"))
 }

@@ -31,9 +31,10 @@ pub(crate) enum Transfer<'a> {
 impl Transfer<'_> {
     fn iovec(&mut self) -> libc::iovec {
         match self {
-            Transfer::Read(buffer) => {
-                libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() }
-            }
+            Transfer::Read(buffer) => libc::iovec {
+                iov_base: buffer.as_mut_ptr().cast(),
+                iov_len: buffer.len(),
+            },
             Transfer::Write(buffer) => libc::iovec {
                 iov_base: buffer.as_ptr().cast_mut().cast(),
                 iov_len: buffer.len(),
@@ -113,7 +114,14 @@ pub(crate) fn allocate(fd: i32, mode: i32, offset: i64, len: i64) -> Result<(), 
 
 pub(crate) fn sync(fd: i32, data_only: bool) -> Result<(), Errno> {
     // SAFETY: plain system calls.
-    unsafe { if data_only { libc::fdatasync(fd) } else { libc::fsync(fd) } }.checked()?;
+    unsafe {
+        if data_only {
+            libc::fdatasync(fd)
+        } else {
+            libc::fsync(fd)
+        }
+    }
+    .checked()?;
     Ok(())
 }
 
@@ -127,11 +135,20 @@ pub(crate) fn copy_range(
 ) -> Result<usize, Errno> {
     let (mut from_offset, mut to_offset) = (from_offset, to_offset);
     let pointer = |offset: &mut Option<i64>| {
-        offset.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut)
+        offset
+            .as_mut()
+            .map_or(std::ptr::null_mut(), std::ptr::from_mut)
     };
     // SAFETY: the offsets are live locals or null.
     let done = unsafe {
-        libc::copy_file_range(from, pointer(&mut from_offset), to, pointer(&mut to_offset), len, 0)
+        libc::copy_file_range(
+            from,
+            pointer(&mut from_offset),
+            to,
+            pointer(&mut to_offset),
+            len,
+            0,
+        )
     };
     Ok(done.checked()? as usize)
 }
@@ -181,8 +198,8 @@ pub(crate) fn record_lock(
     unsafe { libc::fcntl(fd, command, &mut host) }.checked()?;
     if get {
         lock.kind = match i32::from(host.l_type) {
-            kind if kind == libc::F_RDLCK as i32 => 0,
-            kind if kind == libc::F_WRLCK as i32 => 1,
+            kind if kind == libc::F_RDLCK => 0,
+            kind if kind == libc::F_WRLCK => 1,
             _ => 2,
         };
         lock.whence = host.l_whence as u16;

@@ -1,6 +1,7 @@
 //! All that knows the host's operating system. The rest of the crate speaks the guest's ABI; what
 //! differs on the host (flags, numbers, layouts) is translated here.
 
+pub(crate) mod fds;
 pub(crate) mod fs;
 pub(crate) mod io;
 pub(crate) mod net;
@@ -37,17 +38,29 @@ pub(crate) trait Checked: Sized {
 }
 impl Checked for i32 {
     fn checked(self) -> Result<i32, Errno> {
-        if self == -1 { Err(last_errno()) } else { Ok(self) }
+        if self == -1 {
+            Err(last_errno())
+        } else {
+            Ok(self)
+        }
     }
 }
 impl Checked for i64 {
     fn checked(self) -> Result<i64, Errno> {
-        if self == -1 { Err(last_errno()) } else { Ok(self) }
+        if self == -1 {
+            Err(last_errno())
+        } else {
+            Ok(self)
+        }
     }
 }
 impl Checked for isize {
     fn checked(self) -> Result<isize, Errno> {
-        if self == -1 { Err(last_errno()) } else { Ok(self) }
+        if self == -1 {
+            Err(last_errno())
+        } else {
+            Ok(self)
+        }
     }
 }
 

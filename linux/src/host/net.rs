@@ -70,15 +70,22 @@ pub(crate) fn option(fd: i32, level: i32, name: i32, room: usize) -> Result<Vec<
     let mut buffer = vec![0u8; room];
     let mut len = room as SockLen;
     // SAFETY: the buffer is valid for its length.
-    unsafe { libc::getsockopt(fd, level, name, buffer.as_mut_ptr().cast(), &mut len) }
-        .checked()?;
+    unsafe { libc::getsockopt(fd, level, name, buffer.as_mut_ptr().cast(), &mut len) }.checked()?;
     buffer.truncate((len as usize).min(room));
     Ok(buffer)
 }
 pub(crate) fn set_option(fd: i32, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
     // SAFETY: the buffer is valid for its length.
-    unsafe { libc::setsockopt(fd, level, name, value.as_ptr().cast(), value.len() as SockLen) }
-        .checked()?;
+    unsafe {
+        libc::setsockopt(
+            fd,
+            level,
+            name,
+            value.as_ptr().cast(),
+            value.len() as SockLen,
+        )
+    }
+    .checked()?;
     Ok(())
 }
 
@@ -111,14 +118,17 @@ pub(crate) fn receive_now(fd: i32, message: &mut Message) -> Result<usize, Errno
     // SAFETY: as above.
     let len = unsafe { libc::recvmsg(fd, &mut header, flags) }.checked()? as usize;
     message.address.truncate(header.msg_namelen as usize);
-    message.control.truncate(header.msg_controllen as usize);
+    message.control.truncate(header.msg_controllen);
     message.data.truncate(len);
     message.flags = (header.msg_flags & !libc::MSG_CMSG_CLOEXEC) as u32;
     Ok(len)
 }
 
 fn iovec(data: &mut [u8]) -> libc::iovec {
-    libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() }
+    libc::iovec {
+        iov_base: data.as_mut_ptr().cast(),
+        iov_len: data.len(),
+    }
 }
 
 fn header(message: &mut Message, iov: &mut libc::iovec) -> libc::msghdr {

@@ -5,7 +5,11 @@ use crate::errno::Errno;
 
 /// Linux's event bits are the same on every architecture we host on.
 pub(crate) fn pollfd((fd, events): (i32, i16)) -> libc::pollfd {
-    libc::pollfd { fd, events, revents: 0 }
+    libc::pollfd {
+        fd,
+        events,
+        revents: 0,
+    }
 }
 
 /// What is ready now; never waits. The events of each file, in order.
@@ -33,7 +37,10 @@ pub(crate) fn epoll_create() -> Result<i32, Errno> {
 
 /// The guest's epoll_event (events, data) in the host's layout, which is packed on x86-64 only.
 pub(crate) fn epoll_ctl(epoll: i32, op: i32, fd: i32, event: (u32, u64)) -> Result<(), Errno> {
-    let mut event = libc::epoll_event { events: event.0, u64: event.1 };
+    let mut event = libc::epoll_event {
+        events: event.0,
+        u64: event.1,
+    };
     // SAFETY: the event is a live local.
     unsafe { libc::epoll_ctl(epoll, op, fd, &mut event) }.checked()?;
     Ok(())
@@ -43,19 +50,26 @@ pub(crate) fn epoll_ctl(epoll: i32, op: i32, fd: i32, event: (u32, u64)) -> Resu
 pub(crate) fn epoll_now(epoll: i32, max: usize) -> Result<Vec<(u32, u64)>, Errno> {
     let mut events = vec![libc::epoll_event { events: 0, u64: 0 }; max];
     // SAFETY: the buffer holds `max` events.
-    let ready =
-        unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), max as i32, 0) }.checked()?;
-    Ok(events[..ready as usize].iter().map(|event| (event.events, event.u64)).collect())
+    let ready = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), max as i32, 0) }.checked()?;
+    Ok(events[..ready as usize]
+        .iter()
+        .map(|event| (event.events, event.u64))
+        .collect())
 }
 
 pub(crate) fn eventfd(initial: u32, semaphore: bool) -> Result<i32, Errno> {
-    let flags = libc::EFD_CLOEXEC | libc::EFD_NONBLOCK | if semaphore { libc::EFD_SEMAPHORE } else { 0 };
+    let flags =
+        libc::EFD_CLOEXEC | libc::EFD_NONBLOCK | if semaphore { libc::EFD_SEMAPHORE } else { 0 };
     // SAFETY: plain system call.
     unsafe { libc::eventfd(initial, flags) }.checked()
 }
 
 pub(crate) fn timerfd(realtime: bool) -> Result<i32, Errno> {
-    let clock = if realtime { libc::CLOCK_REALTIME } else { libc::CLOCK_MONOTONIC };
+    let clock = if realtime {
+        libc::CLOCK_REALTIME
+    } else {
+        libc::CLOCK_MONOTONIC
+    };
     // SAFETY: plain system call.
     unsafe { libc::timerfd_create(clock, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK) }.checked()
 }
@@ -80,7 +94,10 @@ pub(crate) fn timerfd_set(
 
 pub(crate) fn timerfd_get(fd: i32) -> Result<(u64, u64), Errno> {
     let zero = super::time::duration(0);
-    let mut now = libc::itimerspec { it_interval: zero, it_value: zero };
+    let mut now = libc::itimerspec {
+        it_interval: zero,
+        it_value: zero,
+    };
     // SAFETY: a live local.
     unsafe { libc::timerfd_gettime(fd, &mut now) }.checked()?;
     Ok(nanos(&now))

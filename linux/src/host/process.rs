@@ -186,20 +186,28 @@ pub(crate) fn new_session() -> Result<i32, Errno> {
 /// getrlimit. The guest's numbers are the host's: Linux numbers them alike except on a few
 /// architectures that we do not host on.
 pub(crate) fn limit(resource: u64) -> Result<(u64, u64), Errno> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: a live local.
     unsafe { libc::getrlimit(resource as _, &mut limit) }.checked()?;
     Ok((limit.rlim_cur, limit.rlim_max))
 }
 pub(crate) fn set_limit(resource: u64, soft: u64, hard: u64) -> Result<(), Errno> {
-    let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+    let limit = libc::rlimit {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
     // SAFETY: a live local.
     unsafe { libc::setrlimit(resource as _, &limit) }.checked()?;
     Ok(())
 }
 /// The soft limit of open files, raised so that there is room for ours above the guest's.
 pub(crate) fn raise_file_limit() -> u64 {
-    let Ok((soft, hard)) = limit(libc::RLIMIT_NOFILE as u64) else { return 1024 };
+    let Ok((soft, hard)) = limit(libc::RLIMIT_NOFILE as u64) else {
+        return 1024;
+    };
     let wanted = soft.max(4096).saturating_add(512).min(hard).min(1 << 20);
     match set_limit(libc::RLIMIT_NOFILE as u64, wanted, hard) {
         Ok(()) => wanted,
@@ -230,7 +238,12 @@ pub(crate) fn affinity() -> [u8; 128] {
     let mut mask = [0u8; 128];
     // SAFETY: the buffer is as large as said.
     let size = unsafe {
-        libc::syscall(libc::SYS_sched_getaffinity, 0, mask.len(), mask.as_mut_ptr())
+        libc::syscall(
+            libc::SYS_sched_getaffinity,
+            0,
+            mask.len(),
+            mask.as_mut_ptr(),
+        )
     };
     if size <= 0 {
         mask[0] = 1;
@@ -254,7 +267,11 @@ pub(crate) fn node_names() -> (Vec<u8>, Vec<u8>) {
         names.assume_init()
     };
     let text = |field: &[libc::c_char]| {
-        field.iter().map(|&byte| byte as u8).take_while(|&byte| byte != 0).collect()
+        field
+            .iter()
+            .map(|&byte| byte as u8)
+            .take_while(|&byte| byte != 0)
+            .collect()
     };
     (text(&names.nodename), text(&names.domainname))
 }
@@ -300,13 +317,20 @@ pub(crate) fn set_inherited(fd: i32, inherited: bool) {
 pub(crate) fn execute(path: &[u8], argv: &[Vec<u8>], envp: &[Vec<u8>]) -> Errno {
     use std::ffi::CString;
     let strings = |all: &[Vec<u8>]| -> Vec<CString> {
-        all.iter().filter_map(|bytes| CString::new(&bytes[..]).ok()).collect()
+        all.iter()
+            .filter_map(|bytes| CString::new(&bytes[..]).ok())
+            .collect()
     };
     let (argv, envp) = (strings(argv), strings(envp));
     let pointers = |all: &[CString]| -> Vec<*const libc::c_char> {
-        all.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+        all.iter()
+            .map(|string| string.as_ptr())
+            .chain([std::ptr::null()])
+            .collect()
     };
-    let Ok(path) = CString::new(path) else { return Errno::EINVAL };
+    let Ok(path) = CString::new(path) else {
+        return Errno::EINVAL;
+    };
     let (argv, envp) = (pointers(&argv), pointers(&envp));
     // SAFETY: all strings end with NUL, the arrays with null, and they outlive the call.
     unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };

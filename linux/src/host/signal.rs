@@ -152,7 +152,13 @@ extern "C" fn catch(number: i32, info: *mut libc::siginfo_t, _context: *mut libc
             libc::SIGCHLD => info.si_status() as u64,
             _ => info.si_value().sival_ptr as u64,
         };
-        HostInfo { number, code: info.si_code, pid: info.si_pid(), uid: info.si_uid(), value }
+        HostInfo {
+            number,
+            code: info.si_code,
+            pid: info.si_pid(),
+            uid: info.si_uid(),
+            value,
+        }
     };
     // SAFETY: errno is the interrupted code's; what `caught` calls may change it.
     unsafe {
@@ -200,7 +206,10 @@ fn set_default_and_raise(number: i32) {
 pub(crate) fn die(number: i32) -> ! {
     // SAFETY: plain calls with valid arguments.
     unsafe {
-        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        let none = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
         libc::setrlimit(libc::RLIMIT_CORE, &none);
     }
     set_default_and_raise(number);

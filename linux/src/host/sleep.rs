@@ -64,7 +64,9 @@ impl Sleeper {
     /// Sleeps until woken or for `timeout` nanoseconds; not at all if `stay` does not hold.
     pub fn sleep(&self, timeout: Option<u64>, stay: impl Fn() -> bool) {
         let timeout = timeout.map(duration);
-        let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        let timeout = timeout
+            .as_ref()
+            .map_or(std::ptr::null(), std::ptr::from_ref);
         if stay() {
             // A wake-up before this moment has set the token, and the host then returns at once.
             // SAFETY: the token and the timeout are live for the call.
@@ -90,7 +92,9 @@ impl Sleeper {
         if stay() {
             let mut fds: Vec<_> = fds.iter().map(|&fd| super::poll::pollfd(fd)).collect();
             let timeout = timeout.map(duration);
-            let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+            let timeout = timeout
+                .as_ref()
+                .map_or(std::ptr::null(), std::ptr::from_ref);
             // SAFETY: all pointers are to live locals.
             unsafe { libc::ppoll(fds.as_mut_ptr(), fds.len() as _, timeout, &before) };
         }
@@ -110,7 +114,9 @@ impl Sleeper {
         timeout: Option<u64>,
         stay: impl Fn() -> bool,
     ) {
-        let Ok(word) = space.host_range(va, 4, memory::Access::Load) else { return };
+        let Ok(word) = space.host_range(va, 4, memory::Access::Load) else {
+            return;
+        };
         let waiter = |address: u64, value: u32, flags: u32| FutexWait {
             value: u64::from(value),
             address,
@@ -119,7 +125,11 @@ impl Sleeper {
         };
         let both = [
             waiter(word as u64, expected, FUTEX2_SIZE_U32),
-            waiter(self.token.as_ptr() as u64, 0, FUTEX2_SIZE_U32 | FUTEX2_PRIVATE),
+            waiter(
+                self.token.as_ptr() as u64,
+                0,
+                FUTEX2_SIZE_U32 | FUTEX2_PRIVATE,
+            ),
         ];
         let deadline = duration(super::time::monotonic().saturating_add(timeout.unwrap_or(POLL)));
         if stay() {
@@ -159,7 +169,9 @@ const FUTEX2_PRIVATE: u32 = 128;
 
 /// Wakes waiters of other processes on a word of shared guest memory; how many.
 pub(crate) fn wake_word(space: &memory::UserSpace, va: u64, count: u64) -> u64 {
-    let Ok(word) = space.host_range(va, 4, memory::Access::Load) else { return 0 };
+    let Ok(word) = space.host_range(va, 4, memory::Access::Load) else {
+        return 0;
+    };
     let count = i32::try_from(count).unwrap_or(i32::MAX);
     // SAFETY: the host checks the address and touches no memory.
     let woken = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, count) };

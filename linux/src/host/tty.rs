@@ -20,8 +20,3 @@ pub(crate) fn with_number(fd: i32, request: u32, number: u64) -> Result<u64, Err
     // SAFETY: the caller lists only requests that take a number.
     Ok(unsafe { libc::ioctl(fd, request as _, number as libc::c_ulong) }.checked()? as u64)
 }
-
-pub(crate) fn is_terminal(fd: i32) -> bool {
-    // SAFETY: plain call.
-    unsafe { libc::isatty(fd) == 1 }
-}

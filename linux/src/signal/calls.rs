@@ -11,7 +11,11 @@ use crate::host as os;
 use std::sync::atomic::Ordering;
 
 fn checked_size(call: &Call, n: usize) -> Result<(), Errno> {
-    if call.arg(n) == 8 { Ok(()) } else { Err(Errno::EINVAL) }
+    if call.arg(n) == 8 {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL)
+    }
 }
 
 pub(crate) fn rt_sigaction(call: &mut Call) -> SysResult {
@@ -27,7 +31,11 @@ pub(crate) fn rt_sigaction(call: &mut Call) -> SysResult {
             let raw = call.read::<24>(at)?;
             let reader = Reader(&raw);
             let mask = reader.u64(16) & !UNBLOCKABLE;
-            Some(Action { handler: reader.u64(0), flags: reader.u64(8), mask })
+            Some(Action {
+                handler: reader.u64(0),
+                flags: reader.u64(8),
+                mask,
+            })
         }
     };
     let kernel = call.kernel.clone();
@@ -42,7 +50,11 @@ pub(crate) fn rt_sigaction(call: &mut Call) -> SysResult {
     };
     drop(signals);
     if old != 0 {
-        let Action { handler, flags, mask } = before;
+        let Action {
+            handler,
+            flags,
+            mask,
+        } = before;
         call.write(old, &Writer::new().u64(handler).u64(flags).u64(mask).0)?;
     }
     Ok(0)
@@ -93,7 +105,7 @@ pub(crate) fn rt_sigsuspend(call: &mut Call) -> SysResult {
         call.task.saved_mask = Some(call.task.mask());
         call.task.set_mask(mask);
     }
-    Err(call.wait(Wait { token: true, ..Wait::default() }, Restart::Never))
+    Err(call.wait(Wait { ..Wait::default() }, Restart::Never))
 }
 
 pub(crate) fn rt_sigtimedwait(call: &mut Call) -> SysResult {
@@ -107,7 +119,10 @@ pub(crate) fn rt_sigtimedwait(call: &mut Call) -> SysResult {
     let taken = call.kernel.signals.lock().take(call.task.tid, set);
     let deadline = call.deadline(timeout);
     if taken.is_none() && !call.expired(deadline) {
-        let wait = Wait { token: true, deadline, ..Wait::default() };
+        let wait = Wait {
+            deadline,
+            ..Wait::default()
+        };
         let fail = call.wait(wait, Restart::Never);
         if call.task.pending.interrupted {
             call.task.shared.awaits.store(0, Ordering::SeqCst);
@@ -123,7 +138,11 @@ pub(crate) fn rt_sigtimedwait(call: &mut Call) -> SysResult {
 }
 
 fn valid(number: i32) -> Result<(), Errno> {
-    if (0..=LAST).contains(&number) { Ok(()) } else { Err(Errno::EINVAL) }
+    if (0..=LAST).contains(&number) {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL)
+    }
 }
 
 pub(crate) fn kill(call: &mut Call) -> SysResult {
@@ -150,7 +169,11 @@ fn send_thread(call: &mut Call, tid: i32, number: i32, info: Info) -> SysResult 
     }
     if number == 0 {
         let known = call.kernel.tasks.lock().by_tid.contains_key(&tid);
-        return if known { Ok(0) } else { Err(Errno::ESRCH.into()) };
+        return if known {
+            Ok(0)
+        } else {
+            Err(Errno::ESRCH.into())
+        };
     }
     send_to_thread(&call.kernel, tid, info)?;
     Ok(0)

@@ -21,8 +21,16 @@ pub(crate) fn raise(task: &mut Task, trap: Trap) {
         Cause::IllegalInstruction => Info::fault(SIGILL, ILL_ILLOPC, pc),
         Cause::Breakpoint => Info::fault(SIGTRAP, TRAP_BRKPT, pc),
         Cause::InstructionPageFault | Cause::LoadPageFault | Cause::StorePageFault => {
-            let mapped = task.kernel.space.page_flags(trap.tval).has(PageFlags::MAPPED);
-            Info::fault(SIGSEGV, if mapped { SEGV_ACCERR } else { SEGV_MAPERR }, trap.tval)
+            let mapped = task
+                .kernel
+                .space
+                .page_flags(trap.tval)
+                .has(PageFlags::MAPPED);
+            Info::fault(
+                SIGSEGV,
+                if mapped { SEGV_ACCERR } else { SEGV_MAPERR },
+                trap.tval,
+            )
         }
         Cause::InstructionAccessFault | Cause::LoadAccessFault | Cause::StoreAccessFault => {
             Info::fault(SIGBUS, BUS_ADRERR, trap.tval)
@@ -77,11 +85,17 @@ pub(crate) fn report(task: &Task, info: &Info) -> String {
             "Align the variable to its size",
         ),
         (SIGSEGV, SEGV_MAPERR) => (
-            format!("access to {va:#x}, where nothing is mapped{}", near(task, va)),
+            format!(
+                "access to {va:#x}, where nothing is mapped{}",
+                near(task, va)
+            ),
             remedy_for(task, va),
         ),
         (SIGSEGV, SEGV_ACCERR) => (
-            format!("access to {va:#x}, which its mapping does not permit{}", near(task, va)),
+            format!(
+                "access to {va:#x}, which its mapping does not permit{}",
+                near(task, va)
+            ),
             "Check for writes to constants, or a jump into data",
         ),
         (SIGSEGV, _) => (
@@ -101,7 +115,11 @@ pub(crate) fn report(task: &Task, info: &Info) -> String {
     for row in 0..8 {
         let cells = (0..4).map(|column| {
             let n = row + column * 8;
-            format!("{:>4} {:016x}", frontend::X::new(n).abi_name(), state.x[usize::from(n)])
+            format!(
+                "{:>4} {:016x}",
+                frontend::X::new(n).abi_name(),
+                state.x[usize::from(n)]
+            )
         });
         let _ = writeln!(text, "  {}", cells.collect::<Vec<_>>().join("  "));
     }
@@ -120,7 +138,9 @@ fn instruction(task: &Task, pc: u64) -> String {
 
 /// The mapping an address lies in, and the symbol if its file tells.
 fn place(task: &Task, va: u64) -> String {
-    let Some(vma) = task.kernel.space.vma_at(va) else { return " (nowhere)".to_owned() };
+    let Some(vma) = task.kernel.space.vma_at(va) else {
+        return " (nowhere)".to_owned();
+    };
     match &vma.backing {
         Backing::File { file, offset } => {
             let name = String::from_utf8_lossy(&file.path).into_owned();

@@ -47,29 +47,31 @@ impl AltStack {
 
     /// `stack_t`, as a thread whose stack pointer is `sp` sees it.
     pub fn encode(&self, sp: u64) -> Vec<u8> {
-        let mut flags = if self.autodisarm { AltStack::SS_AUTODISARM } else { 0 };
+        let mut flags = if self.autodisarm {
+            AltStack::SS_AUTODISARM
+        } else {
+            0
+        };
         flags |= match (self.size, self.holds(sp)) {
             (0, _) => AltStack::SS_DISABLE,
             (_, true) => AltStack::SS_ONSTACK,
             (_, false) => 0,
         };
-        Writer::new().u64(self.base).u32(flags).u32(0).u64(self.size).0
+        Writer::new()
+            .u64(self.base)
+            .u32(flags)
+            .u32(0)
+            .u64(self.size)
+            .0
     }
 }
 
 /// Writes the frame and lets the thread go on in the handler.
-pub(crate) fn push(
-    task: &mut Task,
-    action: &Action,
-    info: &Info,
-    mask: u64,
-) -> Result<(), Errno> {
+pub(crate) fn push(task: &mut Task, action: &Action, info: &Info, mask: u64) -> Result<(), Errno> {
     let state = *task.cpu.state();
     let sp = state.x[2];
     let mut top = sp;
-    if action.flags & Action::SA_ONSTACK != 0
-        && task.altstack.size > 0
-        && !task.altstack.holds(sp)
+    if action.flags & Action::SA_ONSTACK != 0 && task.altstack.size > 0 && !task.altstack.holds(sp)
     {
         top = task.altstack.base.wrapping_add(task.altstack.size);
     }
@@ -88,7 +90,9 @@ pub(crate) fn push(
         .u64(state.pc);
     let frame = state.x[1..].iter().fold(frame, |out, &x| out.u64(x));
     let frame = state.f.iter().fold(frame, |out, &f| out.u64(f));
-    let frame = frame.u32(state.frm << 5 | state.fflags).pad_to(SIZE as usize);
+    let frame = frame
+        .u32(state.frm << 5 | state.fflags)
+        .pad_to(SIZE as usize);
     task.guest.write(at, &frame.0)?;
     if task.altstack.autodisarm {
         task.altstack = AltStack::default();
@@ -119,7 +123,11 @@ pub(crate) fn sigreturn(call: &mut Call) -> SysResult {
     let flags = reader.u32(STACK + 8);
     if flags & AltStack::SS_AUTODISARM != 0 {
         let (base, size) = (reader.u64(STACK), reader.u64(STACK + 16));
-        task.altstack = AltStack { base, size, autodisarm: true };
+        task.altstack = AltStack {
+            base,
+            size,
+            autodisarm: true,
+        };
     }
     Err(Fail::StateSet)
 }
@@ -155,7 +163,11 @@ pub(crate) fn sigaltstack(call: &mut Call) -> SysResult {
         let autodisarm = flags & AltStack::SS_AUTODISARM != 0;
         call.task.altstack = match mode {
             AltStack::SS_DISABLE => AltStack::default(),
-            0 | AltStack::SS_ONSTACK if size >= SMALLEST => AltStack { base, size, autodisarm },
+            0 | AltStack::SS_ONSTACK if size >= SMALLEST => AltStack {
+                base,
+                size,
+                autodisarm,
+            },
             0 | AltStack::SS_ONSTACK => return Err(Errno::ENOMEM.into()),
             _ => return Err(Errno::EINVAL.into()),
         };
@@ -179,7 +191,11 @@ mod tests {
 
     #[test]
     fn the_end_of_the_alternate_stack_belongs_to_it_and_its_start_does_not() {
-        let stack = AltStack { base: 0x1000, size: 0x1000, autodisarm: false };
+        let stack = AltStack {
+            base: 0x1000,
+            size: 0x1000,
+            autodisarm: false,
+        };
         assert!(stack.holds(0x2000) && stack.holds(0x1001));
         assert!(!stack.holds(0x1000) && !stack.holds(0x2001));
     }

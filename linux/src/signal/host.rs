@@ -35,14 +35,27 @@ unsafe impl Sync for Slot {}
 static SLOTS: [Slot; 128] = [const {
     Slot {
         state: AtomicU32::new(0),
-        content: UnsafeCell::new((0, HostInfo { number: 0, code: 0, pid: 0, uid: 0, value: 0 })),
+        content: UnsafeCell::new((
+            0,
+            HostInfo {
+                number: 0,
+                code: 0,
+                pid: 0,
+                uid: 0,
+                value: 0,
+            },
+        )),
     }
 }; 128];
 
 /// Takes note of a host signal. Called in a host signal handler: atomics and system calls only.
 pub(crate) fn caught(info: HostInfo) {
     for slot in &SLOTS {
-        if slot.state.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        if slot
+            .state
+            .compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+        {
             let order = ORDER.fetch_add(1, Ordering::SeqCst);
             // SAFETY: the state is 1, so the content is ours.
             unsafe { *slot.content.get() = (order, info) };
@@ -52,7 +65,11 @@ pub(crate) fn caught(info: HostInfo) {
     }
     ARRIVED.store(true, Ordering::SeqCst);
     let current = CURRENT.with(Cell::get);
-    let task = if current.is_null() { ANY.load(Ordering::SeqCst).cast_const() } else { current };
+    let task = if current.is_null() {
+        ANY.load(Ordering::SeqCst).cast_const()
+    } else {
+        current
+    };
     if !task.is_null() {
         // SAFETY: `register` has made it live for ever.
         unsafe { (*task).wake() };
@@ -92,7 +109,11 @@ pub(crate) fn drain(kernel: &Kernel) {
     }
     let mut arrived = Vec::new();
     for slot in &SLOTS {
-        if slot.state.compare_exchange(2, 1, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        if slot
+            .state
+            .compare_exchange(2, 1, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+        {
             // SAFETY: the state is 1, so the content is ours.
             arrived.push(unsafe { *slot.content.get() });
             slot.state.store(0, Ordering::SeqCst);
@@ -119,7 +140,13 @@ pub(crate) fn inherit(task: &mut Task) {
     let mut signals = kernel.signals.lock();
     for number in (1..=LAST).filter(|&number| is_ignored(number)) {
         let handler = Action::IGNORE;
-        signals.set_action(number, Action { handler, ..Action::default() });
+        signals.set_action(
+            number,
+            Action {
+                handler,
+                ..Action::default()
+            },
+        );
     }
     drop(signals);
     task.set_mask(mask);

@@ -47,7 +47,11 @@ pub(crate) const SI_TKILL: i32 = -6;
 
 /// The bit of a signal in a mask.
 pub(crate) fn bit(number: i32) -> u64 {
-    if (1..=LAST).contains(&number) { 1 << (number - 1) } else { 0 }
+    if (1..=LAST).contains(&number) {
+        1 << (number - 1)
+    } else {
+        0
+    }
 }
 
 /// The name of a signal.
@@ -57,7 +61,10 @@ pub fn name(number: i32) -> String {
         "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
         "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
     ];
-    match usize::try_from(number - 1).ok().and_then(|index| NAMES.get(index)) {
+    match usize::try_from(number - 1)
+        .ok()
+        .and_then(|index| NAMES.get(index))
+    {
         Some(name) => format!("SIG{name}"),
         None => format!("signal {number}"),
     }
@@ -74,7 +81,6 @@ pub(crate) struct Action {
 impl Action {
     pub const DEFAULT: u64 = 0;
     pub const IGNORE: u64 = 1;
-    pub const SA_NOCLDSTOP: u64 = 1;
     pub const SA_ONSTACK: u64 = 0x0800_0000;
     pub const SA_RESTART: u64 = 0x1000_0000;
     pub const SA_NODEFER: u64 = 0x4000_0000;
@@ -97,24 +103,49 @@ pub(crate) struct Info {
 impl Info {
     pub fn sent(number: i32, code: i32, pid: i32, uid: u32) -> Info {
         let word = u64::from(pid as u32) | u64::from(uid) << 32;
-        Info { number, code, words: [word, 0, 0] }
+        Info {
+            number,
+            code,
+            words: [word, 0, 0],
+        }
     }
     /// From this process itself.
     pub fn own(kernel: &Kernel, number: i32, code: i32) -> Info {
-        Info::sent(number, code, kernel.pid(), crate::host::process::user_ids()[0])
+        Info::sent(
+            number,
+            code,
+            kernel.pid(),
+            crate::host::process::user_ids()[0],
+        )
     }
     pub fn fault(number: i32, code: i32, va: u64) -> Info {
-        Info { number, code, words: [va, 0, 0] }
+        Info {
+            number,
+            code,
+            words: [va, 0, 0],
+        }
     }
     /// `siginfo_t`'s 128 bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let out = crate::abi::structs::Writer::new().i32(self.number).i32(0).i32(self.code).i32(0);
-        self.words.into_iter().fold(out, |out, word| out.u64(word)).pad_to(128).0
+        let out = crate::abi::structs::Writer::new()
+            .i32(self.number)
+            .i32(0)
+            .i32(self.code)
+            .i32(0);
+        self.words
+            .into_iter()
+            .fold(out, |out, word| out.u64(word))
+            .pad_to(128)
+            .0
     }
     pub fn decode(bytes: &[u8; 128]) -> Info {
         let reader = crate::abi::structs::Reader(bytes);
         let words = [reader.u64(16), reader.u64(24), reader.u64(32)];
-        Info { number: reader.i32(0), code: reader.i32(8), words }
+        Info {
+            number: reader.i32(0),
+            code: reader.i32(8),
+            words,
+        }
     }
 }
 
@@ -152,8 +183,7 @@ impl Signals {
     pub fn set_action(&mut self, number: i32, action: Action) -> Action {
         let old = self.actions.insert(number, action).unwrap_or_default();
         let ignored = action.handler == Action::IGNORE
-            || action.handler == Action::DEFAULT
-                && default_action(number) == DefaultAction::Ignore;
+            || action.handler == Action::DEFAULT && default_action(number) == DefaultAction::Ignore;
         if ignored {
             // What is pending of an ignored signal is gone.
             self.shared.retain(|info| info.number != number);
@@ -184,13 +214,17 @@ impl Signals {
     /// Signals pending for a thread, blocked or not.
     pub fn pending(&self, tid: i32) -> u64 {
         let own = self.of_thread.get(&tid).into_iter().flatten();
-        own.chain(&self.shared).fold(0, |set, info| set | bit(info.number))
+        own.chain(&self.shared)
+            .fold(0, |set, info| set | bit(info.number))
     }
 
     /// Takes the signal out of `set` that comes first: faults, then the lowest number.
     pub fn take(&mut self, tid: i32, set: u64) -> Option<Info> {
         let pick = |queue: &mut Vec<Info>| {
-            let wanted = queue.iter().enumerate().filter(|(_, info)| bit(info.number) & set != 0);
+            let wanted = queue
+                .iter()
+                .enumerate()
+                .filter(|(_, info)| bit(info.number) & set != 0);
             let order = |info: &Info| (!is_fault(info.number), info.number);
             let (index, _) = wanted.min_by_key(|(_, info)| order(info))?;
             Some(queue.remove(index))
@@ -212,7 +246,8 @@ impl Signals {
     }
     /// Handlers do not survive execve; what is ignored stays ignored.
     pub fn reset_for_exec(&mut self) {
-        self.actions.retain(|_, action| action.handler == Action::IGNORE);
+        self.actions
+            .retain(|_, action| action.handler == Action::IGNORE);
     }
     /// Nothing is pending in a forked child.
     pub fn clear_pending(&mut self) {
@@ -228,7 +263,10 @@ impl Signals {
 }
 
 fn is_fault(number: i32) -> bool {
-    matches!(number, SIGILL | SIGTRAP | SIGBUS | SIGFPE | SIGSEGV | SIGSYS)
+    matches!(
+        number,
+        SIGILL | SIGTRAP | SIGBUS | SIGFPE | SIGSEGV | SIGSYS
+    )
 }
 
 /// Sends a signal to the process, and wakes a thread that can take it.
@@ -276,19 +314,23 @@ pub(crate) enum Delivered {
 pub(crate) fn handler_waits(task: &Task) -> bool {
     let signals = task.kernel.signals.lock();
     let waiting = signals.pending(task.tid) & !task.mask();
-    (1..=LAST).filter(|&number| waiting & bit(number) != 0).any(|number| {
-        let action = signals.action(number);
-        action.is_handler()
-            || action.handler == Action::DEFAULT
-                && default_action(number) == DefaultAction::Terminate
-    })
+    (1..=LAST)
+        .filter(|&number| waiting & bit(number) != 0)
+        .any(|number| {
+            let action = signals.action(number);
+            action.is_handler()
+                || action.handler == Action::DEFAULT
+                    && default_action(number) == DefaultAction::Terminate
+        })
 }
 
 /// Takes one pending signal and acts on it.
 pub(crate) fn deliver(task: &mut Task) -> Delivered {
     let kernel = task.kernel.clone();
     let mut signals = kernel.signals.lock();
-    let Some(info) = signals.take(task.tid, !task.mask()) else { return Delivered::Nothing };
+    let Some(info) = signals.take(task.tid, !task.mask()) else {
+        return Delivered::Nothing;
+    };
     let action = signals.action(info.number);
     if action.is_handler() && action.flags & Action::SA_RESETHAND != 0 {
         signals.set_action(info.number, Action::default());
@@ -312,7 +354,10 @@ pub(crate) fn deliver(task: &mut Task) -> Delivered {
 fn death(task: &Task, info: &Info) -> Delivered {
     let own_fault = is_fault(info.number) && info.code > SI_USER;
     let report = own_fault.then(|| fault::report(task, info));
-    Delivered::Death(Exit::Signal { number: info.number, report })
+    Delivered::Death(Exit::Signal {
+        number: info.number,
+        report,
+    })
 }
 
 fn run_handler(task: &mut Task, action: &Action, info: &Info) -> Delivered {
@@ -323,13 +368,28 @@ fn run_handler(task: &mut Task, action: &Action, info: &Info) -> Delivered {
         // No room for the frame: the stack is no good. Linux kills with SIGSEGV, unless that has
         // a handler of its own that may run on another stack.
         if info.number == SIGSEGV {
-            let lost = Info { number: SIGSEGV, code: SI_KERNEL, ..Info::default() };
+            let lost = Info {
+                number: SIGSEGV,
+                code: SI_KERNEL,
+                ..Info::default()
+            };
             return death(task, &lost);
         }
-        fault::force(task, Info { number: SIGSEGV, code: SI_KERNEL, ..Info::default() });
+        fault::force(
+            task,
+            Info {
+                number: SIGSEGV,
+                code: SI_KERNEL,
+                ..Info::default()
+            },
+        );
         return Delivered::Again;
     }
-    let own = if action.flags & Action::SA_NODEFER != 0 { 0 } else { bit(info.number) };
+    let own = if action.flags & Action::SA_NODEFER != 0 {
+        0
+    } else {
+        bit(info.number)
+    };
     task.set_mask(blocked | action.mask | own);
     Delivered::Again
 }

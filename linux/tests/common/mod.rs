@@ -30,14 +30,21 @@ pub struct InterpCpu {
 
 impl InterpCpu {
     pub fn boxed(space: Arc<UserSpace>, exact: bool) -> Box<dyn Cpu> {
-        let clock = if exact { Clock::Virtual } else { Clock::host(0) };
+        let clock = if exact {
+            Clock::Virtual
+        } else {
+            Clock::host(0)
+        };
         Box::new(InterpCpu::new(space, clock))
     }
 
     fn new(space: Arc<UserSpace>, clock: Clock) -> InterpCpu {
         InterpCpu {
             state: hart::HartState::default(),
-            interp: Interp::new(Options { threshold: 0, clock }),
+            interp: Interp::new(Options {
+                threshold: 0,
+                clock,
+            }),
             epoch: space.stale_epoch(),
             space,
             poll: Arc::new(Poll(AtomicU32::new(0))),
@@ -65,7 +72,10 @@ impl Cpu for InterpCpu {
         }
         loop {
             let limit = limit.unwrap_or(u64::MAX);
-            match self.interp.run(&mut self.state, &self.space, limit, &self.poll.0) {
+            match self
+                .interp
+                .run(&mut self.state, &self.space, limit, &self.poll.0)
+            {
                 Exit::Limit => return Stop::Limit,
                 Exit::Poll => {
                     self.poll.0.store(0, Ordering::SeqCst);
