@@ -1,6 +1,7 @@
 //! Runs a program on an engine, whichever it is, and takes down what can be seen of it.
 
 use crate::program::{CODE, DATA, DATA_LENGTH, Program};
+use frontend::{Insn, None0};
 use hart::{Cause, HartState, Trap};
 use memory::{Place, Protection, Sharing, UserSpace};
 use std::sync::Arc;
@@ -30,8 +31,13 @@ pub struct Outcome {
 
 /// An address space that holds a program, not yet run.
 pub fn load(program: &Program) -> Arc<UserSpace> {
+    load_with_exit(program, None)
+}
+
+/// The same; where the program ends it jumps to an ebreak at `exit`.
+pub fn load_with_exit(program: &Program, exit: Option<u64>) -> Arc<UserSpace> {
     let space = UserSpace::reserve().expect("a window of address space");
-    let code = program.code(CODE);
+    let code = program.code(CODE, exit);
     let rwx = Protection::READ_WRITE | Protection::EXECUTE;
     let map = |start, length, protection| {
         space
@@ -47,6 +53,11 @@ pub fn load(program: &Program) -> Arc<UserSpace> {
     map(CODE, code.len() as u64, rwx);
     map(DATA, DATA_LENGTH, Protection::READ_WRITE);
     space.write_bytes(CODE, &code).expect("the code is mapped");
+    if let Some(exit) = exit {
+        map(exit, 4, rwx);
+        let ebreak = Insn::Ebreak(None0).encode();
+        space.store(exit, ebreak).expect("the exit is mapped");
+    }
     space
         .write_bytes(DATA, &program.data)
         .expect("the data is mapped");

@@ -151,6 +151,7 @@ pub struct Program {
 /// What an item becomes: an instruction, perhaps with a distance still to be filled in.
 enum Piece {
     Word(Insn),
+    End,
     Parcel(u16),
     Bits(u32),
     /// An instruction that names a label relative to itself.
@@ -164,7 +165,7 @@ enum Piece {
 impl Piece {
     fn length(&self) -> u64 {
         match self {
-            Piece::Word(_) | Piece::Bits(_) | Piece::To(..) => 4,
+            Piece::Word(_) | Piece::End | Piece::Bits(_) | Piece::To(..) => 4,
             Piece::Parcel(_) | Piece::ShortJump(_) => 2,
             Piece::Address(..) => 8,
         }
@@ -172,8 +173,9 @@ impl Piece {
 }
 
 impl Program {
-    /// The machine code, to lie at `base`, a multiple of 4.
-    pub fn code(&self, base: u64) -> Vec<u8> {
+    /// The machine code, to lie at `base`, a multiple of 4. At its end it jumps to `exit`; without
+    /// one there is an ebreak.
+    pub fn code(&self, base: u64, exit: Option<u64>) -> Vec<u8> {
         let pieces: Vec<Vec<Piece>> = self
             .items
             .iter()
@@ -194,6 +196,7 @@ impl Program {
             let distance = |label| address(label).wrapping_sub(pc) as i32;
             match *piece {
                 Piece::Word(insn) => code.extend(insn.encode().to_le_bytes()),
+                Piece::End => code.extend(end(pc, exit).encode().to_le_bytes()),
                 Piece::Bits(bits) => code.extend(bits.to_le_bytes()),
                 Piece::Parcel(parcel) => code.extend(parcel.to_le_bytes()),
                 Piece::To(label, with, insn) => {
@@ -223,7 +226,8 @@ impl Program {
             }
         }
         // Whatever runs over the end stops there.
-        code.extend(Insn::Ebreak(None0).encode().to_le_bytes());
+        let pc = base + code.len() as u64;
+        code.extend(end(pc, exit).encode().to_le_bytes());
         code
     }
 
@@ -376,7 +380,7 @@ impl Program {
                     })),
                 ]
             }
-            Item::End => vec![Word(Insn::Ebreak(None0))],
+            Item::End => vec![End],
         }
     }
 
@@ -406,7 +410,7 @@ impl Program {
             let _ = write!(text, "{name}={value:#x} ");
         }
         text.push('\n');
-        let code = self.code(CODE);
+        let code = self.code(CODE, None);
         let mut at = 0;
         while at < code.len() {
             let byte = |n: usize| u32::from(code.get(at + n).copied().unwrap_or(0));
@@ -430,6 +434,17 @@ impl Program {
             }
         }
         text
+    }
+}
+
+/// The instruction that ends a program.
+fn end(pc: u64, exit: Option<u64>) -> Insn {
+    match exit {
+        Some(exit) => Insn::Jal(J {
+            rd: X::ZERO,
+            imm: exit.wrapping_sub(pc) as i32,
+        }),
+        None => Insn::Ebreak(None0),
     }
 }
 

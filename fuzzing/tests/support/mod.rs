@@ -1,0 +1,248 @@
+//! The two engines as machines for random programs.
+
+#![allow(dead_code, reason = "each test file uses some of it")]
+
+use frontend::generate::Random;
+use fuzzing::machine::{self, Engine, LIMIT, Outcome};
+use fuzzing::program::Program;
+use hart::{HartState, Trap};
+use interp::Interp;
+use jit::{Jit, JitHart, Request};
+use memory::UserSpace;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// The interpreter alone.
+pub struct Interpreter {
+    interp: Interp<UserSpace>,
+    space: Arc<UserSpace>,
+    epoch: u64,
+}
+
+impl Interpreter {
+    pub fn new(space: &Arc<UserSpace>) -> Interpreter {
+        let epoch = space.stale_epoch();
+        Interpreter {
+            interp: Interp::new(interp::Options::default()),
+            space: space.clone(),
+            epoch,
+        }
+    }
+
+    fn drop_stale(&mut self) -> Vec<u64> {
+        self.space.fence_code();
+        let (epoch, pages) = self.space.stale_since(self.epoch);
+        self.epoch = epoch;
+        self.interp.invalidate(pages.iter().copied());
+        pages
+    }
+}
+
+impl Engine for Interpreter {
+    fn run(&mut self, hart: &mut HartState, limit: u64) -> Option<Trap> {
+        let never = AtomicU32::new(0);
+        while hart.instret < limit {
+            match self.interp.run(hart, &*self.space, limit, &never) {
+                interp::Exit::Trap(trap) => return Some(trap),
+                interp::Exit::FenceI => drop(self.drop_stale()),
+                interp::Exit::Limit | interp::Exit::Poll | interp::Exit::Hot => (),
+            }
+        }
+        None
+    }
+}
+
+/// How compiled code is reached and left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// Everything is compiled before it runs.
+    Compiled,
+    /// Some of what is missing is interpreted for a while, so that code is entered in many places.
+    Mixed,
+    /// Also in pieces of random length, so that limits are met in many places.
+    Pieces,
+    /// Without counting: `instret` does not move.
+    Uncounted,
+}
+
+/// Compiled code, and the interpreter for what that leaves to it.
+pub struct Compiled {
+    hart: JitHart,
+    rest: Interpreter,
+    random: Random,
+    way: Way,
+    /// Stops code that runs away where nothing is counted.
+    _watchdog: Option<Watchdog>,
+}
+
+impl Compiled {
+    pub fn new(space: &Arc<UserSpace>, way: Way, options: jit::Options, seed: u64) -> Compiled {
+        let counting = way != Way::Uncounted;
+        let options = jit::Options {
+            counting,
+            background: false,
+            // Slow, and nothing that depends on the program.
+            verify: seed.is_multiple_of(16),
+            code_bytes: 32 << 20,
+            ..options
+        };
+        let hart = Jit::new(options, space.clone())
+            .expect("a compiler for this host")
+            .hart();
+        let watchdog = (!counting).then(|| Watchdog::start(hart.poll()));
+        let rest = Interpreter::new(space);
+        Compiled {
+            hart,
+            rest,
+            random: Random::new(seed),
+            way,
+            _watchdog: watchdog,
+        }
+    }
+
+    /// Runs up to a limit, which need not be the last; `None` if it is reached.
+    fn piece(&mut self, limit: u64) -> Option<Trap> {
+        loop {
+            let exit = match self.hart.run(limit) {
+                jit::Exit::Trap(trap) => return Some(trap),
+                // The limit comes before what there is to do.
+                _ if self.hart.state().instret >= limit => return None,
+                jit::Exit::Poll => return None,
+                jit::Exit::FenceI => interp::Exit::FenceI,
+                jit::Exit::Limit | jit::Exit::Replay => self.interpret(limit),
+                jit::Exit::Interpret => self.step(),
+                jit::Exit::Missing => {
+                    let compile = self.way == Way::Compiled || self.random.one_in(2);
+                    if compile {
+                        let pc = self.hart.state().pc;
+                        match self.hart.jit().request(pc) {
+                            Request::Ready => continue,
+                            _ => self.step(),
+                        }
+                    } else {
+                        let until = self.hart.state().instret + 1 + self.random.below(30);
+                        self.interpret(until.min(limit))
+                    }
+                }
+            };
+            match exit {
+                interp::Exit::Trap(trap) => return Some(trap),
+                interp::Exit::FenceI => {
+                    let pages = self.rest.drop_stale();
+                    self.hart.jit().invalidate(&pages);
+                }
+                interp::Exit::Limit | interp::Exit::Poll | interp::Exit::Hot => (),
+            }
+            if self.hart.state().instret >= limit {
+                return None;
+            }
+        }
+    }
+
+    fn interpret(&mut self, limit: u64) -> interp::Exit {
+        let never = AtomicU32::new(0);
+        self.rest
+            .interp
+            .run(self.hart.state_mut(), &*self.rest.space, limit, &never)
+    }
+
+    fn step(&mut self) -> interp::Exit {
+        self.rest
+            .interp
+            .step(self.hart.state_mut(), &*self.rest.space)
+    }
+}
+
+impl Engine for Compiled {
+    fn run(&mut self, hart: &mut HartState, limit: u64) -> Option<Trap> {
+        *self.hart.state_mut() = *hart;
+        let trap = loop {
+            let next = match self.way {
+                Way::Pieces => {
+                    let most = self.random.choose(&[1, 5, 50, 500]);
+                    limit.min(self.hart.state().instret + 1 + self.random.below(most))
+                }
+                _ => limit,
+            };
+            let trap = self.piece(next);
+            let retired = self.hart.state().instret;
+            assert!(
+                retired <= next,
+                "ran to {retired}, beyond the limit of {next}"
+            );
+            if trap.is_some() || retired >= limit || self.way == Way::Uncounted {
+                break trap;
+            }
+        };
+        *hart = *self.hart.state();
+        trap
+    }
+}
+
+/// Sets a poll flag if it is not dropped in time.
+struct Watchdog(Arc<AtomicU32>);
+
+impl Watchdog {
+    fn start(poll: jit::Poll) -> Watchdog {
+        let done = Arc::new(AtomicU32::new(0));
+        let seen = done.clone();
+        std::thread::spawn(move || {
+            for _ in 0..200 {
+                std::thread::sleep(Duration::from_millis(50));
+                if seen.load(Ordering::Relaxed) != 0 {
+                    return;
+                }
+            }
+            poll.set();
+        });
+        Watchdog(done)
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.0.store(1, Ordering::Relaxed);
+    }
+}
+
+/// What the interpreter makes of a program.
+pub fn interpreted(program: &Program) -> Outcome {
+    let space = machine::load(program);
+    machine::run(&mut Interpreter::new(&space), &space, program)
+}
+
+/// What compiled code makes of it.
+pub fn compiled(program: &Program, way: Way, options: jit::Options, seed: u64) -> Outcome {
+    let space = machine::load(program);
+    machine::run(
+        &mut Compiled::new(&space, way, options, seed),
+        &space,
+        program,
+    )
+}
+
+/// What the two engines disagree on; `None` if nothing, or if the program does not end.
+pub fn difference(
+    program: &Program,
+    way: Way,
+    options: &jit::Options,
+    seed: u64,
+) -> Option<(Outcome, String)> {
+    let mut expected = interpreted(program);
+    if expected.hart.instret >= LIMIT {
+        return None;
+    }
+    let mut got = compiled(program, way, options.clone(), seed);
+    if way == Way::Uncounted {
+        for outcome in [&mut expected, &mut got] {
+            outcome.hart.instret = 0;
+            outcome
+                .traps
+                .iter_mut()
+                .for_each(|(_, instret, _)| *instret = 0);
+        }
+    }
+    let text = expected.difference(&got)?;
+    Some((expected, text))
+}
