@@ -3,8 +3,7 @@
 use crate::context::{Context, offset};
 use crate::host;
 use crate::translate::Site;
-use hart::memory_access;
-use memory::{Access, CodeRange, Fault, HostFrame};
+use memory::{CodeRange, Fault, HostFrame};
 use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -178,8 +177,8 @@ impl Drop for Generation {
     }
 }
 
-/// Ends the run of the hart whose access faulted, with its trap. Runs in the signal handler.
-fn on_fault(frame: &mut HostFrame<'_>, fault: Fault, data: usize) -> bool {
+/// Rolls the hart whose access faulted back to its checkpoint. Runs in the signal handler.
+fn on_fault(frame: &mut HostFrame<'_>, _: Fault, data: usize) -> bool {
     // SAFETY: `data` is the generation that registered the range, and it unregisters before it
     // goes.
     let generation = unsafe { &*(data as *const Generation) };
@@ -189,22 +188,22 @@ fn on_fault(frame: &mut HostFrame<'_>, fault: Fault, data: usize) -> bool {
     else {
         return false;
     };
-    let context = frame.register(host::PINNED_REGISTER) as *mut Context;
-    // SAFETY: in region code the pinned register holds the context of the hart that this thread
-    // runs, and the thread is stopped at one of its instructions.
-    let context = unsafe { &mut *context };
-    let access = if site.store {
-        Access::Store
-    } else {
-        Access::Load
+    // SAFETY: the thread is stopped in a region's code, whose frame is the first of those between
+    // it and `enter`, which keeps the context of the hart that the thread runs.
+    let context = unsafe {
+        let mut frame = frame.register(host::FRAME_REGISTER) as *const u64;
+        for _ in 1..host::FRAMES {
+            frame = *frame as *const u64;
+        }
+        &mut *(*frame.byte_offset(host::CONTEXT_IN_FRAME as isize) as *mut Context)
     };
-    let trap = memory_access::trap(Fault { access, ..fault });
-    context.state.pc = site.pc;
-    context.cause = trap.cause as u64;
-    context.tval = trap.tval;
+    context.state.pc = site.checkpoint.pc;
     if generation.counting {
-        context.left = context.left.wrapping_sub(u64::from(site.retired));
+        context.left = context
+            .left
+            .wrapping_sub(u64::from(site.checkpoint.retired));
     }
+    frame.set_register(host::CONTEXT_REGISTER, &raw mut *context as u64);
     frame.set_pc(host::leave as *const () as usize);
     true
 }

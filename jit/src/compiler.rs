@@ -3,8 +3,9 @@
 
 use crate::code::{Code, Descriptor, Generation, Slot};
 use crate::context::{code, offset};
+use crate::explain::Listing;
 use crate::graph::Graph;
-use crate::host::Arena;
+use crate::host::{self, Arena};
 use crate::translate::{self, Linker, Settings, TRAP_CODES};
 use crate::{Error, Options, helpers};
 use cranelift_codegen::ir::{
@@ -57,6 +58,8 @@ pub struct Compiled {
     pub bytes: usize,
     /// Guest instructions.
     pub instructions: usize,
+    /// If listings are kept.
+    pub listing: Option<Listing>,
 }
 
 /// A generation and what its code points to.
@@ -91,10 +94,7 @@ pub fn flags(options: &Options) -> Result<settings::Builder, Error> {
             "enable_verifier",
             if options.verify { "true" } else { "false" },
         ),
-        ("enable_pinned_reg", "true"),
         ("preserve_frame_pointers", "true"),
-        // Another hart may write between two loads of one address: none may be left out.
-        ("enable_alias_analysis", "false"),
         ("is_pic", "false"),
         ("use_colocated_libcalls", "false"),
         ("enable_probestack", "false"),
@@ -253,6 +253,10 @@ impl Compiler {
                 return Err(failed(reason));
             }
         };
+        let clif = self
+            .options
+            .listings
+            .then(|| self.context.func.display().to_string());
         self.module
             .define_function(id, &mut self.context)
             .and_then(|()| self.module.finalize_definitions())
@@ -290,6 +294,15 @@ impl Compiler {
             sites,
             accesses,
         };
+        let listing = clif.map(|clif| {
+            let locations: Vec<(u32, u32, u32)> = compiled
+                .buffer
+                .get_srclocs_sorted()
+                .iter()
+                .map(|location| (location.start, location.end, location.loc.bits()))
+                .collect();
+            Listing::new(region, &clif, &code, compiled.code_buffer(), &locations)
+        });
         if !self.shared.generation.add(code) {
             // As if the arena were full: the next call begins a new one.
             *self = Compiler::new(&self.options)?;
@@ -300,6 +313,7 @@ impl Compiler {
             generation: self.shared.clone(),
             bytes,
             instructions: region.len(),
+            listing,
         })
     }
 }
@@ -352,13 +366,14 @@ fn fixed_functions(
     let region = translate::signature(CallConv::Tail);
     let integer = AbiParam::new(types::I64);
 
-    // From `host::enter`: function, entry, sp, a0.
+    // From `host::enter`: context, function, entry, sp, a0.
     let mut signature = Signature::new(c);
-    signature.params = vec![integer; 4];
+    signature.params = vec![integer; 5];
     signature.returns = vec![integer];
     let trampoline = define(module, context, builder, &signature, |b, params, _| {
         let region = b.import_signature(region.clone());
-        let call = b.ins().call_indirect(region, params[0], &params[1..]);
+        let arguments = [params[0], params[2], params[3], params[4]];
+        let call = b.ins().call_indirect(region, params[1], &arguments);
         let result = b.inst_results(call)[0];
         b.ins().return_(&[result]);
     })?;
@@ -368,11 +383,10 @@ fn fixed_functions(
         let pc = b.ins().load(
             types::I64,
             trusted,
-            params[0],
+            params[1],
             offset_of!(Descriptor, pc) as i32,
         );
-        let context = b.ins().get_pinned_reg(types::I64);
-        b.ins().store(trusted, pc, context, offset::PC);
+        b.ins().store(trusted, pc, params[0], offset::PC);
         let result = b.ins().iconst(types::I64, code::MISSING as i64);
         b.ins().return_(&[result]);
     })?;
@@ -384,7 +398,14 @@ fn fixed_functions(
     let signature = Signature::new(CallConv::PreserveAll);
     let thunk = define(module, context, builder, &signature, |b, _, module| {
         let helper = module.declare_func_in_func(helper, b.func);
-        let context = b.ins().get_pinned_reg(types::I64);
+        // Nothing is passed in registers: the way to the context is by the frames, see `host`.
+        let mut frame = b.ins().get_frame_pointer(types::I64);
+        for _ in 0..host::FRAMES {
+            frame = b.ins().load(types::I64, trusted, frame, 0);
+        }
+        let context = b
+            .ins()
+            .load(types::I64, trusted, frame, host::CONTEXT_IN_FRAME);
         b.ins().call(helper, &[context]);
         b.ins().return_(&[]);
     })?;

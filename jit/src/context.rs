@@ -1,5 +1,4 @@
-//! What compiled code reaches through the pinned register: the hart's state and the few words
-//! around it. Every field offset that compiled code uses is taken here and nowhere else.
+//! What compiled code works on: the hart's state and the few words around it. Every field offset that compiled code uses is taken here and nowhere else.
 
 use hart::HartState;
 use std::cell::UnsafeCell;
@@ -73,9 +72,7 @@ pub struct Context {
     pub window: u64,
     /// Host stack pointer to return to when compiled code is left in the middle.
     pub host_stack: u64,
-    /// A trap's `Cause`.
-    pub cause: u64,
-    /// A trap's value.
+    /// An ecall's trap value.
     pub tval: u64,
     /// A helper's operands.
     pub scratch: Scratch,
@@ -104,11 +101,13 @@ pub mod code {
     pub const INTERPRET: u64 = 3;
     /// A fence.i has retired.
     pub const FENCE_I: u64 = 4;
-    /// A trap; `cause` and `tval` say which.
+    /// An ecall.
     pub const TRAP: u64 = 5;
+    /// An access faulted: the state is that of the last checkpoint.
+    pub const REPLAY: u64 = 6;
 }
 
-/// Offsets of the fields from the pinned register.
+/// Offsets of the fields.
 pub mod offset {
     use super::*;
 
@@ -131,7 +130,6 @@ pub mod offset {
     pub const LEFT: i32 = offset_of!(Context, left) as i32;
     pub const WINDOW: i32 = offset_of!(Context, window) as i32;
     pub const HOST_STACK: i32 = offset_of!(Context, host_stack) as i32;
-    pub const CAUSE: i32 = offset_of!(Context, cause) as i32;
     pub const TVAL: i32 = offset_of!(Context, tval) as i32;
     pub const SCRATCH: i32 = offset_of!(Context, scratch) as i32;
     pub const OPERATION: i32 = SCRATCH + offset_of!(Scratch, operation) as i32;

@@ -15,6 +15,10 @@ pub enum Exit {
     Interpret,
     /// A fence.i has retired.
     FenceI,
+    /// A memory access faulted, and the hart was rolled back to before it: interpret until the
+    /// trap comes, whatever is hot on the way. In a long loop that may take as many instructions
+    /// as the loop has executed. (It does not come if another hart has mapped the page meanwhile.)
+    Replay,
     /// The instruction at `state.pc` trapped.
     Trap(Trap),
 }

@@ -9,8 +9,8 @@ use hart::softfloat::{self as soft, F32, F64, Format, Round};
 /// operand has its bits in the low half, the upper is anything; an integer operand is the
 /// register. Compiled code has made sure that the rounding mode is valid.
 pub extern "C" fn float(context: *mut Context) {
-    // SAFETY: compiled code passes the pinned register, which `JitHart::run` set to its context;
-    // nobody else accesses it meanwhile.
+    // SAFETY: the thunk passes the context that `JitHart::run` entered compiled code with; nobody
+    // else accesses it meanwhile.
     let context = unsafe { &mut *context };
     let word = context.scratch.operation as u32;
     let Some(decoded) = decode::decode(word) else {

@@ -4,29 +4,14 @@ use crate::background::{Job, Queue};
 use crate::code::Descriptor;
 use crate::compiler::{Compiler, Shared};
 use crate::context::SharedContext;
-use crate::table::{RegionId, Table};
+use crate::explain::Listing;
+use crate::request::{Asked, Request};
+use crate::table::Table;
 use crate::{Error, JitHart, Options, Stats};
-use frontend::Region;
 use memory::UserSpace;
-use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-
-/// What became of a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Request {
-    /// There is code for the address.
-    Ready,
-    /// It is being compiled.
-    Queued,
-    /// It means compiling a large region again: ask again when the address has been reached this
-    /// many times more.
-    Later(u32),
-    /// It cannot be compiled (nothing can be fetched there, or Cranelift refused it); do not ask
-    /// again before the page changes.
-    Refused,
-}
 
 /// The compiler and all that it has compiled for one address space. Shared by the harts.
 pub struct Jit {
@@ -35,20 +20,19 @@ pub struct Jit {
 
 /// What the background thread works on.
 pub struct Inner {
-    options: Options,
-    space: Arc<UserSpace>,
-    table: Mutex<Table>,
+    pub(crate) options: Options,
+    pub(crate) space: Arc<UserSpace>,
+    pub(crate) table: Mutex<Table>,
     /// None until the first region is compiled: start-up shall cost nothing.
     compiler: Mutex<Option<Compiler>>,
     pub(crate) queue: Queue,
     stats: Mutex<Stats>,
     /// Rises whenever code is dropped: harts then empty their jump caches.
     epoch: AtomicU64,
-    /// Entries asked for in regions too large to be compiled at once for each, by region.
-    wanted: Mutex<HashMap<RegionId, HashSet<u64>>>,
+    pub(crate) asked: Mutex<Asked>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -65,7 +49,7 @@ impl Jit {
                 queue: Queue::default(),
                 stats: Mutex::default(),
                 epoch: AtomicU64::new(0),
-                wanted: Mutex::default(),
+                asked: Mutex::default(),
             }),
         }))
     }
@@ -104,6 +88,12 @@ impl Jit {
         *lock(&self.inner.stats)
     }
 
+    /// What the region around `pc` became, if it is compiled and `Options::listings` is set.
+    pub fn explain(&self, pc: u64) -> Option<Arc<Listing>> {
+        let table = lock(&self.inner.table);
+        table.region(table.owner(pc)?)?.listing.clone()
+    }
+
     /// Regions that wait for the background thread.
     pub fn waiting(&self) -> usize {
         self.inner.queue.len()
@@ -117,9 +107,9 @@ impl Jit {
         let queue = inner.queue.pause();
         let compiler = lock(&inner.compiler);
         let mut table = lock(&inner.table);
-        let (wanted, stats) = (lock(&inner.wanted), lock(&inner.stats));
+        let (asked, stats) = (lock(&inner.asked), lock(&inner.stats));
         let result = fork();
-        drop((wanted, stats, queue));
+        drop((asked, stats, queue));
         if is_child(&result) {
             inner.queue.forget();
             let unshared = compiler
@@ -162,109 +152,6 @@ impl Inner {
     /// Counts a return for lack of code.
     pub fn count_missing(&self, count: u64) {
         lock(&self.stats).missing += count;
-    }
-
-    fn request(self: &Arc<Self>, pc: u64) -> Request {
-        let mut table = lock(&self.table);
-        if table.entry(pc).is_some() {
-            return Request::Ready;
-        }
-        let owner = table.owner(pc);
-        let mut entries = vec![pc];
-        let mut replaced = Vec::new();
-        if let Some(owner) = owner {
-            if let Some(answer) = self.postpone(&table, owner, pc) {
-                return answer;
-            }
-            replaced.push(owner);
-        }
-        let epoch = self.space.stale_epoch();
-        let mut region = self.discover(&table, &mut entries, &replaced);
-        // What it ran into belongs to it, if all together is not too large.
-        let mut neighbours: Vec<RegionId> = region
-            .borders
-            .iter()
-            .filter_map(|&border| table.owner(border))
-            .collect();
-        neighbours.sort_unstable();
-        neighbours.dedup();
-        neighbours.retain(|&id| !table.is_compiling(id) && !replaced.contains(&id));
-        let size = |ids: &[RegionId]| -> usize {
-            ids.iter()
-                .filter_map(|&id| table.region(id))
-                .map(|record| record.size)
-                .sum()
-        };
-        if !neighbours.is_empty() && region.len() + size(&neighbours) <= self.options.region_size {
-            for &id in &neighbours {
-                if let Some(answer) = self.postpone(&table, id, pc) {
-                    return answer;
-                }
-            }
-            replaced.append(&mut neighbours);
-            region = self.discover(&table, &mut entries, &replaced);
-        }
-        if region.block(pc).is_none_or(|block| block.insns.is_empty()) {
-            return Request::Refused;
-        }
-        let mut wanted = lock(&self.wanted);
-        for id in &replaced {
-            wanted.remove(id);
-        }
-        drop(wanted);
-        let id = table.begin(&region, &replaced);
-        drop(table);
-        let job = Job {
-            id,
-            region,
-            replaced,
-            epoch,
-        };
-        if self.options.background {
-            self.queue.push(job, self);
-            return Request::Queued;
-        }
-        if self.compile(job) {
-            Request::Ready
-        } else {
-            Request::Refused
-        }
-    }
-
-    /// Whether compiling region `id` again, now with `pc`, can wait: the larger it is and the more
-    /// often it was compiled, the longer.
-    fn postpone(&self, table: &Table, id: RegionId, pc: u64) -> Option<Request> {
-        if table.is_compiling(id) {
-            return Some(Request::Queued);
-        }
-        let record = table.region(id)?;
-        let patience = record.size as u32 / 16 * (1 << record.version.min(8));
-        let first = lock(&self.wanted).entry(id).or_default().insert(pc);
-        (first && patience > 64).then_some(Request::Later(patience))
-    }
-
-    /// Finds the region around `entries`, which comes to hold those of the replaced regions too.
-    fn discover(&self, table: &Table, entries: &mut Vec<u64>, replaced: &[RegionId]) -> Region {
-        let wanted = lock(&self.wanted);
-        for id in replaced {
-            entries.extend(
-                table
-                    .region(*id)
-                    .into_iter()
-                    .flat_map(|record| &record.entries),
-            );
-            entries.extend(wanted.get(id).into_iter().flatten());
-        }
-        drop(wanted);
-        let mut watched = HashSet::new();
-        let foreign = |pc: u64| table.owner(pc).is_some_and(|id| !replaced.contains(&id));
-        let size = self.options.region_size;
-        Region::discover(entries, size, foreign, |va| {
-            if watched.insert(va >> memory::PAGE_BITS) {
-                self.space.watch_code(&[va >> memory::PAGE_BITS]);
-            }
-            self.space.fetch(va)
-        })
     }
 
     /// Compiles a job and makes its code known. Whether that worked.

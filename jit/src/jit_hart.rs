@@ -78,6 +78,7 @@ impl JitHart {
                 code::POLL => break Exit::Poll,
                 code::FENCE_I => break Exit::FenceI,
                 code::TRAP => break self.trap(),
+                code::REPLAY => break Exit::Replay,
                 _ => break Exit::Interpret,
             }
             if self.context.poll().load(Ordering::Relaxed) != 0 {
@@ -148,16 +149,8 @@ impl JitHart {
         }
     }
 
-    /// The trap that compiled code or the fault handler left.
+    /// The trap that compiled code raised itself; all others are the interpreter's.
     fn trap(&mut self) -> Exit {
-        let context = self.context();
-        let cause = match context.cause {
-            cause if cause == Cause::EcallFromU as u64 => Cause::EcallFromU,
-            cause if cause == Cause::LoadAccessFault as u64 => Cause::LoadAccessFault,
-            cause if cause == Cause::StoreAccessFault as u64 => Cause::StoreAccessFault,
-            cause if cause == Cause::StorePageFault as u64 => Cause::StorePageFault,
-            _ => Cause::LoadPageFault,
-        };
-        Exit::Trap(Trap::new(cause, context.tval))
+        Exit::Trap(Trap::new(Cause::EcallFromU, self.context().tval))
     }
 }

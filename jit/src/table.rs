@@ -2,6 +2,7 @@
 
 use crate::code::{Descriptor, Slot};
 use crate::compiler::{Compiled, Links, Shared};
+use crate::explain::Listing;
 use frontend::Region;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub struct Record {
     pages: Vec<u64>,
     /// Its code; none while it is being compiled.
     links: Option<Arc<Links>>,
+    /// What it became, if listings are kept.
+    pub listing: Option<Arc<Listing>>,
 }
 
 /// All regions of an address space.
@@ -71,6 +74,13 @@ impl Table {
             .is_some_and(|record| record.links.is_none())
     }
 
+    /// Whether compiled code of other regions than these jumps to `pc`.
+    pub fn is_jumped_to(&self, pc: u64, but: &[RegionId]) -> bool {
+        self.jumps
+            .get(&pc)
+            .is_some_and(|jumps| jumps.iter().any(|(id, _)| !but.contains(id)))
+    }
+
     /// Takes up a region that will be compiled. Its code takes the place of that of `replaced`,
     /// whose blocks and entries it has, once it is there.
     pub fn begin(&mut self, region: &Region, replaced: &[RegionId]) -> RegionId {
@@ -91,6 +101,7 @@ impl Table {
                 .collect(),
             pages: region.pages(),
             links: None,
+            listing: None,
         };
         // The old ones keep their code until the new is there, but own nothing any more.
         for old in replaced {
@@ -129,6 +140,7 @@ impl Table {
             return false;
         };
         record.links = Some(compiled.links.clone());
+        record.listing = compiled.listing.clone().map(Arc::new);
         for (index, descriptor) in compiled.links.descriptors.iter().enumerate() {
             self.entries.insert(descriptor.pc, (id, index));
             self.relink(descriptor.pc);

@@ -81,12 +81,25 @@ impl EngineCpu {
             }
             None => {
                 let flag = Arc::new(AtomicU32::new(0));
-                (Hart::Interpreted(Box::default()), PollFlag::Interpreted(flag), 0)
+                (
+                    Hart::Interpreted(Box::default()),
+                    PollFlag::Interpreted(flag),
+                    0,
+                )
             }
         };
         let epoch = engine.space.stale_epoch();
-        let options = interp::Options { threshold, clock: engine.clock };
-        EngineCpu { engine, interp: Interp::new(options), hart, poll, epoch }
+        let options = interp::Options {
+            threshold,
+            clock: engine.clock,
+        };
+        EngineCpu {
+            engine,
+            interp: Interp::new(options),
+            hart,
+            poll,
+            epoch,
+        }
     }
 
     /// The engine that this hart belongs to.
@@ -144,7 +157,9 @@ impl EngineCpu {
             Until::Next => self.interp.step(state, space),
         };
         let retired = state.instret.wrapping_sub(before);
-        self.engine.interpreted.fetch_add(retired, Ordering::Relaxed);
+        self.engine
+            .interpreted
+            .fetch_add(retired, Ordering::Relaxed);
         match exit {
             interp::Exit::Limit if until == Until::Next => Step::Compiled,
             interp::Exit::Limit => Step::Stop(Stop::Limit),

@@ -5,6 +5,7 @@
 pub mod distance;
 pub mod registers;
 pub mod window;
+pub mod windows;
 
 /// The registers of a bit set, ascending.
 pub fn each(mut bits: u64) -> impl Iterator<Item = usize> {

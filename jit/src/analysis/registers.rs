@@ -2,10 +2,12 @@
 //! than their memory.
 //!
 //! A register is loaded where it is first used, but before the outermost loop that uses it, and
-//! wherever paths meet of which one has it already. It is stored before the next access that may
-//! fault, and at exits. Where a stored and an unstored version meet, the unstored one is stored
-//! on its edge: carrying it on as unstored would make an inner loop store what an outer one wrote.
+//! wherever paths meet of which one has it already. Registers are stored at checkpoints and at
+//! exits, see `windows.rs`. Where a stored and an unstored version meet and no checkpoint is in
+//! force, the unstored one is stored on its edge: carrying it on would make an inner loop
+//! store again and again what an outer one wrote.
 
+use crate::analysis::windows::{Origin, Window};
 use crate::graph::{Graph, Node, NodeId, Step};
 use frontend::{Insn, Op};
 
@@ -32,8 +34,8 @@ struct Effect {
     /// Read before written.
     uses: u64,
     defs: u64,
-    /// Whether some access stores all dirty registers, and which are written after the last one.
-    flushes: bool,
+    /// Whether a checkpoint stores all dirty registers, and which are written after the last one.
+    stores: bool,
     written_since: u64,
     /// What makes `GUARD` unavailable.
     kills: u64,
@@ -127,14 +129,21 @@ pub fn boxes(step: &Step) -> Option<bool> {
     (step.defs() >> 32 != 0).then_some(single)
 }
 
-fn effect(node: &Node) -> Effect {
+fn effect(id: NodeId, node: &Node, window: &Window) -> Effect {
     let mut effect = Effect::default();
-    for step in &node.steps {
+    let mut window = *window;
+    for (index, step) in node.steps.iter().enumerate() {
         let uses = step.uses() | if asks_guard(step.insn) { GUARD } else { 0 };
         let defs = step.defs();
         effect.uses |= uses & !effect.defs & !effect.kills;
-        if accesses(step.insn) {
-            effect.flushes = true;
+        if window.step(
+            Origin {
+                node: id,
+                step: index,
+            },
+            step,
+        ) {
+            effect.stores = true;
             effect.written_since = 0;
         }
         effect.defs |= defs;
@@ -159,18 +168,23 @@ fn effect(node: &Node) -> Effect {
 }
 
 /// The states at the start of all nodes.
-pub fn analyze(graph: &Graph) -> Vec<State> {
-    let effects: Vec<Effect> = graph.nodes.iter().map(effect).collect();
+pub fn analyze(graph: &Graph, windows: &[Window]) -> Vec<State> {
+    let effects: Vec<Effect> = graph
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(id, node)| effect(id, node, &windows[id]))
+        .collect();
     let live = live(graph, &effects);
-    let (hoisted, kept) = loop_needs(graph, &effects, &live);
+    let hoisted = hoisted(graph, &effects, &live);
 
     let top = State {
         available: !0,
-        dirty: !0,
+        dirty: 0,
         boxed: !0,
     };
     let mut start = vec![top; graph.nodes.len()];
-    let mut end = vec![top; graph.nodes.len()];
+    let mut end: Vec<Option<State>> = vec![None; graph.nodes.len()];
     for round in 0.. {
         let mut changed = false;
         for &id in &graph.order {
@@ -183,43 +197,45 @@ pub fn analyze(graph: &Graph) -> Vec<State> {
             let incoming = node
                 .preds
                 .iter()
-                .map(|&pred| end[pred])
+                .filter_map(|&pred| end[pred])
                 .chain(node.entry.then_some(outside));
-            let (mut all, mut any) = (top, 0);
+            let (mut all, mut any, mut common) = (top, 0, !0);
             for state in incoming {
                 all.available &= state.available;
-                all.dirty &= state.dirty;
+                all.dirty |= state.dirty;
+                common &= state.dirty;
                 all.boxed &= state.boxed;
-                // What has not been visited yet says nothing.
-                any |= if state.available == !0 {
-                    0
-                } else {
-                    state.available
-                };
+                any |= state.available;
             }
-            let available = all.available | any & live[id] | hoisted[id] | kept[id];
+            let dirty = if windows[id].0.is_some() {
+                all.dirty
+            } else {
+                common
+            };
+            let available = all.available | any & live[id] | hoisted[id] | dirty;
             let state = State {
                 available,
-                dirty: (all.dirty | kept[id]) & available & !GUARD,
+                dirty,
                 boxed: all.boxed,
             };
             let effect = &effects[id];
+            let written = effect.written_since;
             let after = State {
                 available: (available | effect.uses | effect.defs) & !effect.kills,
-                dirty: if effect.flushes {
-                    effect.written_since
+                dirty: if effect.stores {
+                    written
                 } else {
-                    state.dirty | effect.defs
+                    dirty | written
                 },
                 boxed: state.boxed & !effect.unboxes | effect.boxes,
             };
-            changed |= start[id] != state || end[id] != after;
+            changed |= start[id] != state || end[id] != Some(after);
             start[id] = state;
-            end[id] = after;
+            end[id] = Some(after);
         }
         // The bound only matters for speed: any states do.
         if !changed || round == 20 {
-            return start;
+            break;
         }
     }
     start
@@ -245,26 +261,20 @@ fn live(graph: &Graph, effects: &[Effect]) -> Vec<u64> {
     }
 }
 
-/// For loop headers: what its loop reads, to be loaded before the loop; and what it writes, to stay
-/// unstored around the loop if nothing in it forces stores.
-fn loop_needs(graph: &Graph, effects: &[Effect], live: &[u64]) -> (Vec<u64>, Vec<u64>) {
+/// For loop headers what the loop reads, to be loaded before it.
+fn hoisted(graph: &Graph, effects: &[Effect], live: &[u64]) -> Vec<u64> {
     let mut hoisted = vec![0; graph.nodes.len()];
-    let mut kept = vec![0; graph.nodes.len()];
     for (id, node) in graph
         .nodes
         .iter()
         .enumerate()
         .filter(|(_, node)| node.header)
     {
-        let body = |f: fn(&Effect) -> u64| -> u64 {
-            node.body
-                .iter()
-                .fold(0, |all, &inside: &NodeId| all | f(&effects[inside]))
-        };
-        hoisted[id] = live[id] & body(|effect| effect.uses);
-        if !node.body.iter().any(|&inside| effects[inside].flushes) {
-            kept[id] = body(|effect| effect.defs);
-        }
+        let used = node
+            .body
+            .iter()
+            .fold(0, |all, &inside| all | effects[inside].uses);
+        hoisted[id] = live[id] & used;
     }
-    (hoisted, kept)
+    hoisted
 }

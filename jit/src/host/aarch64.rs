@@ -4,11 +4,15 @@ use crate::code::HOST_STACK;
 use crate::context::{Context, code};
 use std::arch::naked_asm;
 
-/// The number of Cranelift's pinned register, x21.
-pub const PINNED_REGISTER: usize = 21;
+/// The frame pointer, x29.
+pub const FRAME_REGISTER: usize = 29;
+/// Where `leave` expects the context, x0.
+pub const CONTEXT_REGISTER: usize = 0;
+/// Where `enter` keeps the context, relative to its frame pointer.
+pub const CONTEXT_IN_FRAME: i32 = 160;
 
-/// Runs compiled code until it returns an exit code. `trampoline` takes function, entry, sp and a0
-/// by the C ABI and calls the region by Cranelift's.
+/// Runs compiled code until it returns an exit code. `trampoline` takes context, function,
+/// entry, sp and a0 by the C ABI and calls the region by Cranelift's.
 ///
 /// # Safety
 /// `function` and `trampoline` are code of a generation that the caller keeps alive, `entry` is an
@@ -23,7 +27,7 @@ pub unsafe extern "C" fn enter(
     trampoline: usize,
 ) -> u64 {
     naked_asm!(
-        "stp x29, x30, [sp, #-160]!",
+        "stp x29, x30, [sp, #-176]!",
         "mov x29, sp",
         "stp x19, x20, [sp, #16]",
         "stp x21, x22, [sp, #32]",
@@ -34,13 +38,9 @@ pub unsafe extern "C" fn enter(
         "stp d10, d11, [sp, #112]",
         "stp d12, d13, [sp, #128]",
         "stp d14, d15, [sp, #144]",
+        "str x0, [sp, #160]",
         "mov x9, sp",
         "str x9, [x0, #{host_stack}]",
-        "mov x21, x0",
-        "mov x0, x1",
-        "mov x1, x2",
-        "mov x2, x3",
-        "mov x3, x4",
         "blr x5",
         "ldp x19, x20, [sp, #16]",
         "ldp x21, x22, [sp, #32]",
@@ -51,19 +51,19 @@ pub unsafe extern "C" fn enter(
         "ldp d10, d11, [sp, #112]",
         "ldp d12, d13, [sp, #128]",
         "ldp d14, d15, [sp, #144]",
-        "ldp x29, x30, [sp], #160",
+        "ldp x29, x30, [sp], #176",
         "ret",
         host_stack = const HOST_STACK,
     )
 }
 
-/// Where the fault handler sends a hart: returns from `enter` with a trap. Not to be called.
+/// Where the fault handler sends a hart: returns from `enter`. Not to be called.
 #[unsafe(naked)]
 pub unsafe extern "C" fn leave() {
     naked_asm!(
-        "ldr x9, [x21, #{host_stack}]",
+        "ldr x9, [x0, #{host_stack}]",
         "mov sp, x9",
-        "mov x0, #{trap}",
+        "mov x0, #{replay}",
         "ldp x19, x20, [sp, #16]",
         "ldp x21, x22, [sp, #32]",
         "ldp x23, x24, [sp, #48]",
@@ -73,9 +73,9 @@ pub unsafe extern "C" fn leave() {
         "ldp d10, d11, [sp, #112]",
         "ldp d12, d13, [sp, #128]",
         "ldp d14, d15, [sp, #144]",
-        "ldp x29, x30, [sp], #160",
+        "ldp x29, x30, [sp], #176",
         "ret",
         host_stack = const HOST_STACK,
-        trap = const code::TRAP,
+        replay = const code::REPLAY,
     )
 }

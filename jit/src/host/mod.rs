@@ -1,6 +1,10 @@
 //! What differs between hosts: entering compiled code and leaving it in the middle, and memory that
 //! is written by one mapping and executed by another. Everything else is Cranelift's business.
 
+/// Frames between a helper's thunk and `enter`, its own not counted: of the region, of the
+/// trampoline, of `enter`. Each holds the address of the next one first.
+pub const FRAMES: usize = 3;
+
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 #[cfg(target_arch = "x86_64")]
@@ -12,10 +16,10 @@ mod arena_linux;
 mod arena_macos;
 
 #[cfg(target_arch = "aarch64")]
-pub use aarch64::{PINNED_REGISTER, enter, leave};
+pub use aarch64::{CONTEXT_IN_FRAME, CONTEXT_REGISTER, FRAME_REGISTER, enter, leave};
 #[cfg(target_os = "linux")]
 pub use arena_linux::Arena;
 #[cfg(target_os = "macos")]
 pub use arena_macos::Arena;
 #[cfg(target_arch = "x86_64")]
-pub use x86_64::{PINNED_REGISTER, enter, leave};
+pub use x86_64::{CONTEXT_IN_FRAME, CONTEXT_REGISTER, FRAME_REGISTER, enter, leave};

@@ -4,11 +4,15 @@ use crate::code::HOST_STACK;
 use crate::context::{Context, code};
 use std::arch::naked_asm;
 
-/// The number of Cranelift's pinned register, r15.
-pub const PINNED_REGISTER: usize = 15;
+/// The frame pointer, rbp.
+pub const FRAME_REGISTER: usize = 5;
+/// Where `leave` expects the context, rdi.
+pub const CONTEXT_REGISTER: usize = 7;
+/// Where `enter` keeps the context, relative to its frame pointer.
+pub const CONTEXT_IN_FRAME: i32 = -8;
 
-/// Runs compiled code until it returns an exit code. `trampoline` takes function, entry, sp and a0
-/// by the C ABI and calls the region by Cranelift's.
+/// Runs compiled code until it returns an exit code. `trampoline` takes context, function,
+/// entry, sp and a0 by the C ABI and calls the region by Cranelift's.
 ///
 /// # Safety
 /// `function` and `trampoline` are code of a generation that the caller keeps alive, `entry` is an
@@ -25,46 +29,41 @@ pub unsafe extern "C" fn enter(
     naked_asm!(
         "push rbp",
         "mov rbp, rsp",
+        "push rdi",
         "push rbx",
         "push r12",
         "push r13",
         "push r14",
         "push r15",
-        "sub rsp, 8",
         "mov [rdi + {host_stack}], rsp",
-        "mov r15, rdi",
-        "mov rdi, rsi",
-        "mov rsi, rdx",
-        "mov rdx, rcx",
-        "mov rcx, r8",
         "call r9",
-        "add rsp, 8",
         "pop r15",
         "pop r14",
         "pop r13",
         "pop r12",
         "pop rbx",
+        "pop rdi",
         "pop rbp",
         "ret",
         host_stack = const HOST_STACK,
     )
 }
 
-/// Where the fault handler sends a hart: returns from `enter` with a trap. Not to be called.
+/// Where the fault handler sends a hart: returns from `enter`. Not to be called.
 #[unsafe(naked)]
 pub unsafe extern "C" fn leave() {
     naked_asm!(
-        "mov rsp, [r15 + {host_stack}]",
-        "mov eax, {trap}",
-        "add rsp, 8",
+        "mov rsp, [rdi + {host_stack}]",
+        "mov eax, {replay}",
         "pop r15",
         "pop r14",
         "pop r13",
         "pop r12",
         "pop rbx",
+        "pop rdi",
         "pop rbp",
         "ret",
         host_stack = const HOST_STACK,
-        trap = const code::TRAP,
+        replay = const code::REPLAY,
     )
 }

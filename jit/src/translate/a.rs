@@ -80,8 +80,6 @@ impl Translator<'_, '_> {
         let context = self.context;
         let va = self.x(o.rs1);
         let new = self.operand(o.rs2, ty);
-        // Both ways of it begin with the same state in memory.
-        self.flush();
         let address = self
             .b
             .ins()

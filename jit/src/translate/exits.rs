@@ -12,10 +12,10 @@ use cranelift_codegen::isa::CallConv;
 use frontend::X;
 use std::mem::{offset_of, size_of};
 
-/// The signature of every region: which entry, sp, a0; returns an exit code.
+/// The signature of every region: context, which entry, sp, a0; returns an exit code.
 pub fn signature(call_conv: CallConv) -> Signature {
     let mut signature = Signature::new(call_conv);
-    signature.params = vec![AbiParam::new(types::I64); 3];
+    signature.params = vec![AbiParam::new(types::I64); 4];
     signature.returns = vec![AbiParam::new(types::I64)];
     signature
 }
@@ -56,13 +56,12 @@ impl Translator<'_, '_> {
     pub(super) fn finish(&mut self) {
         let context = self.context;
         self.store(self.now.registers.dirty);
-        if self.settings.counting && (self.now.left_dirty || self.now.retired > 0) {
+        if self.settings.counting {
             let left = self.b.use_var(self.left);
             let left = self.b.ins().iadd_imm_s(left, -(self.now.retired as i64));
             self.b.ins().store(trusted(), left, context, offset::LEFT);
         }
         self.now.registers.dirty = 0;
-        self.now.left_dirty = false;
     }
 
     /// Returns to `JitHart::run`; the next instruction is at `pc`.
@@ -128,7 +127,7 @@ impl Translator<'_, '_> {
         let a0 = self.read(X::A0.index());
         self.b
             .ins()
-            .return_call_indirect(self.region, function, &[entry, sp, a0]);
+            .return_call_indirect(self.region, function, &[self.context, entry, sp, a0]);
     }
 
     /// Checks what the next region takes for granted, see `Facts::outside`. `pc` is where it is.
@@ -151,12 +150,22 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// At a loop header or entry: comes back to the engine if it wants that.
-    pub(super) fn check(&mut self, id: usize) {
-        let pc = self.graph.nodes[id].start;
+    /// At the end of a node that leads back to a loop header: comes back to the engine if that
+    /// wants to. `pc` is the next instruction.
+    pub(super) fn check_at_end(&mut self, id: usize, pc: u64) {
+        if let Some(far) = self.checks.from_end[id] {
+            // What was loaded in this iteration may have changed by the next.
+            self.b.ins().sequence_point();
+            self.check(far, pc);
+        }
+    }
+
+    /// Comes back to the engine if it wants that; the next check is up to `far` instructions from
+    /// here.
+    pub(super) fn check(&mut self, far: u64, pc: u64) {
         if self.settings.counting {
             let left = self.b.use_var(self.left);
-            let far = self.distances[id] as i64;
+            let far = (far + self.now.retired) as i64;
             let enough = self
                 .b
                 .ins()
@@ -178,9 +187,19 @@ impl Translator<'_, '_> {
     pub(super) fn meet(&mut self, id: usize) {
         let state = self.states[id];
         let pc = self.graph.nodes[id].start;
-        let excess = self.now.registers.dirty & !state.dirty;
-        self.store(excess);
-        self.now.registers.dirty &= !excess;
+        match self.windows[id].0 {
+            // No checkpoint is in force there, so that registers may be stored.
+            None => {
+                let excess = self.now.registers.dirty & !state.dirty;
+                self.store(excess);
+                self.now.registers.dirty &= !excess;
+            }
+            Some(_) if self.now.window == self.windows[id] => {}
+            Some(_) => self.error = Some(format!("{pc:#x} is reached with another checkpoint")),
+        }
+        if self.now.registers.dirty & !state.dirty != 0 {
+            self.error = Some(format!("{pc:#x} does not know of all newer registers"));
+        }
         for register in each(state.available & !self.now.registers.available) {
             self.load(register, pc);
             self.now.registers.available |= 1 << register;
@@ -212,7 +231,9 @@ impl Translator<'_, '_> {
     /// Whether an edge to a node needs anything emitted.
     pub(super) fn is_met(&self, id: usize) -> bool {
         let (state, now) = (self.states[id], &self.now.registers);
-        now.dirty & !state.dirty == 0
+        let checkpoint = self.windows[id].0.is_none() || self.now.window == self.windows[id];
+        checkpoint
+            && now.dirty & !state.dirty == 0
             && state.available & !now.available == 0
             && (0..32).all(|r| self.now.facts.0[r].implies(self.facts[id].0[r]))
             && state.boxed & !now.boxed == 0

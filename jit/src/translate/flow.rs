@@ -5,19 +5,21 @@ use super::registers::trusted;
 use crate::analysis::registers::{PASSED, State};
 use crate::analysis::window::Facts;
 use crate::context::{code, offset};
-use crate::graph::{Step, Target};
+use crate::graph::{NodeId, Step, Target};
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{Block, InstBuilder, JumpTableData, Value, types};
 use frontend::{Insn, X};
-use hart::Cause;
+
+/// Up to this many entries are told apart by comparing, one after the other.
+const FEW_ENTRIES: usize = 4;
 
 impl Translator<'_, '_> {
     /// Emits the way from the function's start to the entries' nodes.
     pub(super) fn enter(&mut self, start: Block) {
         let params = self.b.block_params(start).to_vec();
         self.now.registers = State::default();
-        self.write(X::SP.index(), params[1]);
-        self.write(X::A0.index(), params[2]);
+        self.write(X::SP.index(), params[2]);
+        self.write(X::A0.index(), params[3]);
         self.now.registers = State {
             available: PASSED,
             dirty: 0,
@@ -32,38 +34,46 @@ impl Translator<'_, '_> {
             self.b.def_var(self.left, left);
         }
         let entries = self.graph.entries.clone();
-        let mut edges = Vec::new();
-        for &(_, id) in &entries {
-            if entries.len() == 1 {
-                self.meet(id);
-                self.b.ins().jump(self.blocks[id], &[]);
-                return;
-            }
-            let edge = self.b.create_block();
-            edges.push((edge, id));
-        }
-        let calls: Vec<_> = edges
-            .iter()
-            .map(|&(edge, _)| self.b.func.dfg.block_call(edge, &[]))
-            .collect();
-        let Some(&last) = calls.last() else {
+        let Some((&(_, last), others)) = entries.split_last() else {
             self.error = Some("no entry".into());
             let code = self.b.ins().iconst(types::I64, code::MISSING as i64);
             self.b.ins().return_(&[code]);
             return;
         };
-        let table = self
-            .b
-            .create_jump_table(JumpTableData::new(last, &calls[..calls.len() - 1]));
-        let entry = self.b.ins().ireduce(types::I32, params[0]);
-        self.b.ins().br_table(entry, table);
-        for (edge, id) in edges {
-            self.b.seal_block(edge);
-            self.aside(edge, |t| {
-                t.meet(id);
-                t.b.ins().jump(t.blocks[id], &[]);
-            });
+        if others.len() < FEW_ENTRIES {
+            for (index, &(_, id)) in others.iter().enumerate() {
+                let meant = self
+                    .b
+                    .ins()
+                    .icmp_imm_u(IntCC::NotEqual, params[1], index as i64);
+                let edge = self.unless(meant);
+                self.aside(edge, |t| t.enter_at(id));
+            }
+            return self.enter_at(last);
         }
+        let edges: Vec<Block> = entries.iter().map(|_| self.b.create_block()).collect();
+        let calls: Vec<_> = edges
+            .iter()
+            .map(|&edge| self.b.func.dfg.block_call(edge, &[]))
+            .collect();
+        let default = calls[calls.len() - 1];
+        let table = JumpTableData::new(default, &calls[..calls.len() - 1]);
+        let table = self.b.create_jump_table(table);
+        let entry = self.b.ins().ireduce(types::I32, params[1]);
+        self.b.ins().br_table(entry, table);
+        for (edge, (_, id)) in edges.into_iter().zip(entries) {
+            self.b.seal_block(edge);
+            self.aside(edge, |t| t.enter_at(id));
+        }
+    }
+
+    /// The way to one entry.
+    fn enter_at(&mut self, id: NodeId) {
+        self.check(self.checks.from_start[id], self.graph.nodes[id].start);
+        // The state in memory is complete: a checkpoint costs nothing here.
+        self.now.window = self.windows[id];
+        self.meet(id);
+        self.b.ins().jump(self.blocks[id], &[]);
     }
 
     /// Brings `left` up to date, as the start of every node wants it.
@@ -72,7 +82,6 @@ impl Translator<'_, '_> {
             let left = self.b.use_var(self.left);
             let left = self.b.ins().iadd_imm_s(left, -(self.now.retired as i64));
             self.b.def_var(self.left, left);
-            self.now.left_dirty = true;
             self.now.retired = 0;
         }
     }
@@ -161,10 +170,6 @@ impl Translator<'_, '_> {
     pub(super) fn system(&mut self, step: &Step) {
         match step.insn {
             Insn::Ecall(_) => {
-                let cause = self.b.ins().iconst(types::I64, Cause::EcallFromU as i64);
-                self.b
-                    .ins()
-                    .store(trusted(), cause, self.context, offset::CAUSE);
                 let zero = self.b.ins().iconst(types::I64, 0);
                 self.b
                     .ins()

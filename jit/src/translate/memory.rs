@@ -2,8 +2,7 @@
 //! a window of host memory is here and in `analysis/window.rs`.
 //!
 //! The host's MMU checks the access. What the code must see to is that the address cannot leave
-//! the window and its guard zones, and that the state in memory is complete before the access,
-//! since a fault in it ends the run right there.
+//! the window and its guard zones. A fault rolls the hart back, see `analysis/windows.rs`.
 
 use super::Translator;
 use super::registers::trusted;
@@ -46,7 +45,6 @@ impl Translator<'_, '_> {
             self.require(near, self.now.pc);
         }
         self.now.facts.accessed(base, imm);
-        self.flush();
         let window = self.window();
         Address {
             base: self.b.ins().iadd(window, va),
@@ -90,9 +88,16 @@ impl Translator<'_, '_> {
         }
     }
 
+    /// Keeps Cranelift from leaving a store out because memory has the value already: it may fault,
+    /// and other harts see it.
+    pub(super) fn keep_store(&mut self) {
+        self.b.ins().sequence_point();
+    }
+
     /// Stores the low `bits` bits.
     pub(super) fn store_x(&mut self, base: X, imm: i32, bits: u32, value: Value) {
         let Address { base, offset } = self.address(base, imm);
+        self.keep_store();
         let flags = self.guest();
         let ins = self.b.ins();
         match bits {
@@ -113,6 +118,7 @@ impl Translator<'_, '_> {
     /// Stores a floating-point number.
     pub(super) fn store_f(&mut self, base: X, imm: i32, value: Value) {
         let Address { base, offset } = self.address(base, imm);
+        self.keep_store();
         let flags = self.guest();
         self.b.ins().store(flags, value, base, offset);
     }

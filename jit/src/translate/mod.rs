@@ -1,8 +1,7 @@
 //! Graph → Cranelift IR. One Cranelift function per region; guest registers are its variables.
 //!
-//! The function's parameters are which entry is meant, and the guest's sp and a0; the pinned
-//! register holds the [`Context`](crate::context::Context). It ends by a tail call into the next
-//! region, or returns an [exit code](crate::context::code) to `JitHart::run`. At both the state
+//! The function's parameters are the [`Context`](crate::context::Context), which entry is meant,
+//! and the guest's sp and a0. It ends by a tail call into the next region, or returns an [exit code](crate::context::code) to `JitHart::run`. At both the state
 //! in memory is complete.
 
 mod a;
@@ -17,11 +16,13 @@ mod rv64i;
 mod zb;
 mod zicsr;
 
+use crate::analysis::windows::{self, Origin, Window};
 use crate::analysis::{distance, registers as liveness, window};
-use crate::graph::{End, Graph, NodeId, Step};
+use crate::graph::{End, Graph, NodeId, Step, Target};
 use cranelift_codegen::ir::{self, InstBuilder, Value, types};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use frontend::Op;
+use std::collections::HashMap;
 
 pub use exits::signature;
 pub use memory::TRAP_CODES;
@@ -43,10 +44,17 @@ pub struct Settings {
 pub struct Site {
     /// Where it is.
     pub pc: u64,
-    /// Counting: instructions retired since `Context::left` was stored for this node.
+    /// Where a fault of it rolls back to.
+    pub checkpoint: Checkpoint,
+}
+
+/// Where the state in memory was complete last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Checkpoint {
+    /// The next instruction there.
+    pub pc: u64,
+    /// Counting: instructions retired there that `Context::left` does not know of.
     pub retired: u32,
-    /// Whether a fault of it is a store's.
-    pub store: bool,
 }
 
 /// What the translator needs from whoever keeps the code.
@@ -63,10 +71,10 @@ pub trait Linker {
 struct Now {
     registers: liveness::State,
     facts: window::Facts,
+    window: Window,
+    checkpoint: Checkpoint,
     /// Counting: instructions before this one that `left` does not know of yet.
     retired: u64,
-    /// Counting: whether `Context::left` is older than the variable.
-    left_dirty: bool,
     /// The instruction being translated.
     pc: u64,
 }
@@ -88,8 +96,10 @@ pub(crate) struct Translator<'a, 'f> {
     linker: &'a mut dyn Linker,
     graph: &'a Graph,
     states: Vec<liveness::State>,
+    windows: Vec<Window>,
+    checkpoints: HashMap<Origin, Checkpoint>,
     facts: Vec<window::Facts>,
-    distances: Vec<u64>,
+    checks: distance::Checks,
     blocks: Vec<ir::Block>,
     classes: [Class; 32],
     variables: [Option<Variable>; 64],
@@ -121,17 +131,19 @@ pub fn translate(
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
     b.seal_block(entry);
-    let context = b.ins().get_pinned_reg(types::I64);
+    let context = b.block_params(entry)[0];
     let region = b.import_signature(signature(call_conv));
     let blocks = graph.nodes.iter().map(|_| b.create_block()).collect();
+    let windows = windows::analyze(graph);
+    let nowhere = Checkpoint { pc: 0, retired: 0 };
     let mut translator = Translator {
         b,
         settings,
         linker,
         graph,
-        states: liveness::analyze(graph),
+        states: liveness::analyze(graph, &windows),
         facts: window::analyze(graph),
-        distances: distance::longest(graph),
+        checks: distance::analyze(graph),
         blocks,
         classes: registers::classes(graph),
         variables: [None; 64],
@@ -143,10 +155,13 @@ pub fn translate(
         now: Now {
             registers: liveness::State::default(),
             facts: window::Facts::outside(),
+            window: Window(None),
+            checkpoint: nowhere,
             retired: 0,
-            left_dirty: false,
             pc: 0,
         },
+        windows,
+        checkpoints: HashMap::new(),
         skip: None,
         error: None,
     };
@@ -188,19 +203,45 @@ impl Translator<'_, '_> {
     fn node(&mut self, id: NodeId) {
         let graph = self.graph;
         let node = &graph.nodes[id];
+        let window = self.windows[id];
+        if window.0 == Some(Origin::start(id)) {
+            let here = Checkpoint {
+                pc: node.start,
+                retired: 0,
+            };
+            self.checkpoints.insert(Origin::start(id), here);
+        }
+        let known = window
+            .0
+            .map(|origin| self.checkpoints.get(&origin).copied());
+        if known == Some(None) {
+            self.error = Some(format!(
+                "the node at {:#x} comes before its checkpoint",
+                node.start
+            ));
+        }
+        // Without one, the next access makes one.
+        let checkpoint = known.flatten().unwrap_or(Checkpoint {
+            pc: node.start,
+            retired: 0,
+        });
         self.now = Now {
             registers: self.states[id],
             facts: self.facts[id].clone(),
+            window,
+            checkpoint,
             retired: 0,
-            left_dirty: true,
             pc: node.start,
         };
-        if distance::checked(graph, id) {
-            self.check(id);
-        }
         let mut conditions: Vec<Option<Value>> = vec![None; node.steps.len()];
         for (index, step) in node.steps.iter().enumerate() {
-            self.begin(step);
+            self.begin(
+                Origin {
+                    node: id,
+                    step: index,
+                },
+                step,
+            );
             // The code of a load is told from others by its number modulo `memory::TRAP_CODES`,
             // and is in the block where the load is: blocks must not be too long for that.
             if self.sites.len() % memory::TRAP_CODES == 0 {
@@ -216,6 +257,7 @@ impl Translator<'_, '_> {
             } else if branch.is_some() {
                 let condition = self.condition(step.insn);
                 if last && let End::Branch { taken, next } = node.end {
+                    self.check_at_end(id, step.pc);
                     self.retire();
                     return self.branch(condition, taken, next);
                 }
@@ -241,7 +283,12 @@ impl Translator<'_, '_> {
             self.retire();
         }
         match node.end {
-            End::Jump(target) => self.jump(target),
+            End::Jump(target) => {
+                if let Target::Node(next) = target {
+                    self.check_at_end(id, graph.nodes[next].start);
+                }
+                self.jump(target);
+            }
             End::Interpret(pc) => self.leave(crate::context::code::INTERPRET, pc),
             // The last step was one that ends the node so.
             End::Branch { .. } | End::Indirect | End::System => {
@@ -251,15 +298,23 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// Notes the step that what is emitted from here on belongs to.
-    fn begin(&mut self, step: &Step) {
+    /// Notes the step that what is emitted from here on belongs to, and makes a checkpoint before
+    /// it if it needs one.
+    fn begin(&mut self, at: Origin, step: &Step) {
         self.now.pc = step.pc;
         self.b
             .set_srcloc(ir::SourceLoc::new(self.sites.len() as u32));
+        if self.now.window.step(at, step) {
+            self.now.checkpoint = Checkpoint {
+                pc: step.pc,
+                retired: self.now.retired as u32,
+            };
+            self.checkpoints.insert(at, self.now.checkpoint);
+            self.flush();
+        }
         self.sites.push(Site {
             pc: step.pc,
-            retired: self.now.retired as u32,
-            store: liveness::is_store(step.insn.op()),
+            checkpoint: self.now.checkpoint,
         });
     }
 
@@ -278,7 +333,6 @@ impl Translator<'_, '_> {
         let fewer = self.b.ins().iadd_imm_s(left, -(skipped as i64));
         let after = self.b.ins().select(condition, left, fewer);
         self.b.def_var(self.left, after);
-        self.now.left_dirty = true;
     }
 
     fn break_block(&mut self) {

@@ -204,16 +204,16 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// Makes the state in memory complete before something that may leave without a word.
+    /// Makes the state in memory complete, but for the pc and for instructions that `left` does not
+    /// know of yet: a checkpoint.
     pub(super) fn flush(&mut self) {
         self.store(self.now.registers.dirty);
         self.now.registers.dirty = 0;
-        if self.settings.counting && self.now.left_dirty {
+        if self.settings.counting {
             let left = self.b.use_var(self.left);
             self.b
                 .ins()
                 .store(trusted(), left, self.context, offset::LEFT);
-            self.now.left_dirty = false;
         }
     }
 

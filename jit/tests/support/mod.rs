@@ -117,6 +117,14 @@ pub fn compiled(code: &[u8], start: &HartState, limit: u64, options: Options) ->
                 Request::Queued | Request::Later(_) | Request::Refused => true,
             },
             Exit::Limit | Exit::Interpret => true,
+            Exit::Replay => {
+                let poll = AtomicU32::new(0);
+                match interp.run(hart.state_mut(), &*space, limit, &poll) {
+                    interp::Exit::Trap(trap) => break Some(trap),
+                    interp::Exit::Limit => break None,
+                    exit => panic!("the fault does not come again but {exit:?}"),
+                }
+            }
             Exit::FenceI => {
                 jit.invalidate(&space.stale_since(0).1);
                 false

@@ -1,0 +1,174 @@
+//! What to compile when an address turns out to be hot.
+//!
+//! Regions do not overlap. Code that leads into another region is joined with it if both together
+//! are not too large, which means compiling that one again; an address inside a region becomes one
+//! more entry of it, which does so too. Both wait until they are asked for twice, the longer the
+//! more there is to compile.
+
+use crate::background::Job;
+use crate::jit::{Inner, lock};
+use crate::table::{RegionId, Table};
+use frontend::Region;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// What became of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// There is code for the address.
+    Ready,
+    /// It is being compiled.
+    Queued,
+    /// It means compiling a region again: ask again when the address has been reached this many
+    /// times more.
+    Later(u32),
+    /// It cannot be compiled (nothing can be fetched there, or Cranelift refused it); do not ask
+    /// again before the page changes.
+    Refused,
+}
+
+/// Arrivals at an address inside a region to wait for at least.
+const PATIENCE: u32 = 1000;
+/// A region that is cheaper is compiled again at once when others join it.
+const WORTH_WAITING: u32 = 64;
+
+/// Requests that wait.
+#[derive(Default)]
+pub struct Asked {
+    /// Addresses inside regions. They may have become hot before the region was compiled, and
+    /// never be reached from outside again.
+    inside: HashSet<u64>,
+    /// Addresses that lead into a region.
+    into: HashMap<RegionId, HashSet<u64>>,
+}
+
+impl Inner {
+    /// Asks for code that begins at `pc`.
+    pub fn request(self: &Arc<Self>, pc: u64) -> Request {
+        let mut table = lock(&self.table);
+        if table.entry(pc).is_some() {
+            return Request::Ready;
+        }
+        let mut replaced = Vec::new();
+        if let Some(owner) = table.owner(pc) {
+            if table.is_compiling(owner) {
+                return Request::Queued;
+            }
+            if lock(&self.asked).inside.insert(pc) {
+                return Request::Later(PATIENCE + cost(&table, owner));
+            }
+            replaced.push(owner);
+        }
+        let epoch = self.space.stale_epoch();
+        let mut region = self.discover(&table, pc, &replaced);
+        let mut neighbours: Vec<RegionId> = region
+            .borders
+            .iter()
+            .filter_map(|&border| table.owner(border))
+            .collect();
+        neighbours.sort_unstable();
+        neighbours.dedup();
+        neighbours.retain(|&id| !table.is_compiling(id) && !replaced.contains(&id));
+        let others: usize = neighbours
+            .iter()
+            .filter_map(|&id| table.region(id))
+            .map(|record| record.size)
+            .sum();
+        if !neighbours.is_empty() && region.len() + others <= self.options.region_size {
+            let mut asked = lock(&self.asked);
+            let mut wait = 0;
+            for &id in &neighbours {
+                let cost = cost(&table, id);
+                if asked.into.entry(id).or_default().insert(pc) && cost >= WORTH_WAITING {
+                    wait = wait.max(cost);
+                }
+            }
+            drop(asked);
+            if wait > 0 {
+                return Request::Later(wait);
+            }
+            replaced.append(&mut neighbours);
+            region = self.discover(&table, pc, &replaced);
+        }
+        if region.block(pc).is_none_or(|block| block.insns.is_empty()) {
+            return Request::Refused;
+        }
+        let mut asked = lock(&self.asked);
+        for id in &replaced {
+            asked.into.remove(id);
+        }
+        drop(asked);
+        let id = table.begin(&region, &replaced);
+        drop(table);
+        let job = Job {
+            id,
+            region,
+            replaced,
+            epoch,
+        };
+        if self.options.background {
+            self.queue.push(job, self);
+            return Request::Queued;
+        }
+        if self.compile(job) {
+            Request::Ready
+        } else {
+            Request::Refused
+        }
+    }
+
+    /// Finds the region around `pc` and the entries of the replaced regions that it still needs.
+    fn discover(&self, table: &Table, pc: u64, replaced: &[RegionId]) -> Region {
+        let mut entries = vec![pc];
+        let asked = lock(&self.asked);
+        for id in replaced {
+            entries.extend(
+                table
+                    .region(*id)
+                    .into_iter()
+                    .flat_map(|record| &record.entries),
+            );
+            entries.extend(asked.into.get(id).into_iter().flatten());
+        }
+        drop(asked);
+        let mut watched = HashSet::new();
+        let foreign = |pc: u64| table.owner(pc).is_some_and(|id| !replaced.contains(&id));
+        let size = self.options.region_size;
+        let mut region = Region::discover(&entries, size, foreign, |va| {
+            if watched.insert(va >> memory::PAGE_BITS) {
+                self.space.watch_code(&[va >> memory::PAGE_BITS]);
+            }
+            self.space.fetch(va)
+        });
+        // A loop that was found before the function around it: its entry is reached from inside
+        // now, and as an entry it would only be in the way of what is known there.
+        let inside: HashSet<u64> = region
+            .blocks
+            .iter()
+            .filter(|b| !b.returns_behind())
+            .flat_map(|b| b.successors())
+            .collect();
+        let returns: HashSet<u64> = region
+            .blocks
+            .iter()
+            .filter(|b| b.returns_behind())
+            .map(|b| b.end)
+            .collect();
+        region.entries.retain(|entry| {
+            *entry == pc
+                || returns.contains(entry)
+                || !inside.contains(entry)
+                || table.is_jumped_to(*entry, replaced)
+        });
+        region
+    }
+}
+
+/// What compiling region `id` again costs, in arrivals that the interpreter had better deal with:
+/// it rises with every time.
+fn cost(table: &Table, id: RegionId) -> u32 {
+    let record = table.region(id);
+    record.map_or(0, |record| {
+        record.size as u32 / 8 * (1 << record.version.min(8))
+    })
+}
