@@ -97,7 +97,7 @@ pub static PROGRAMS: &[Program] = programs! {
     Memory "sort" ".c" 80 "quicksort by comparison function, heapsort";
     Memory "sieve" ".c" 60 "the sieve of Eratosthenes";
     Memory "strings" ".c" 1_000 "string and memory functions";
-    Memory "chase" ".c" 20 "pointers in random order over 8 MiB";
+    Memory "chase" ".c" 6 "pointers in random order over 8 MiB";
     Memory "hash" ".c" 100 "a hash table with open addressing";
     Memory "stream" ".c" 400 "copy, scale, add, triad over 12 MiB";
     Indirect "bytecode_goto" ".c" 700 "an interpreter with computed goto";

@@ -40,6 +40,9 @@ enum Command {
 /// Runs the command line of this process; the exit code is the guest's where a guest ran.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if !matches!(cli.command, Command::Run(_) | Command::Resume(_) | Command::Diff(_)) {
+        end_with_the_reader();
+    }
     let result = match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
@@ -53,4 +56,11 @@ pub fn main() -> ExitCode {
         eprintln!("{}", error.report());
         ExitCode::from(error.exit_code())
     })
+}
+
+/// Ends this process when whoever reads its output has gone, as other commands do. Not for
+/// commands that run guests in this process: there the guest is told, by EPIPE and its own signal.
+fn end_with_the_reader() {
+    // SAFETY: no handler is installed, only the default action.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
