@@ -93,6 +93,8 @@ impl Context {
 pub mod code {
     /// No code at `state.pc` that compiled code knows of.
     pub const MISSING: u64 = 0;
+    /// As `MISSING`, after a jump to a computed address.
+    pub const NO_TARGET: u64 = 7;
     /// `left` does not cover the way to the next check.
     pub const LIMIT: u64 = 1;
     /// The poll flag is set.

@@ -61,7 +61,7 @@ impl JitHart {
     /// When counting, never beyond `instret == limit`; otherwise the limit is ignored.
     pub fn run(&mut self, limit: u64) -> Exit {
         let counting = self.jit.options().counting;
-        let mut missing = 0;
+        let (mut missing, mut computed) = (0, false);
         let exit = loop {
             if counting && self.state().instret >= limit {
                 break Exit::Limit;
@@ -70,10 +70,18 @@ impl JitHart {
                 break Exit::Interpret;
             }
             let Some((function, entry)) = self.find(self.state().pc) else {
+                if computed {
+                    self.jit.inner().missed(self.state().pc);
+                }
                 break Exit::Missing;
             };
+            computed = false;
             match self.enter(function, entry, limit) {
                 code::MISSING => missing += 1,
+                code::NO_TARGET => {
+                    missing += 1;
+                    computed = true;
+                }
                 code::LIMIT => break Exit::Limit,
                 code::POLL => break Exit::Poll,
                 code::FENCE_I => break Exit::FenceI,

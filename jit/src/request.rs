@@ -40,6 +40,9 @@ pub struct Asked {
     inside: HashSet<u64>,
     /// Addresses that lead into a region.
     into: HashMap<RegionId, HashSet<u64>>,
+    /// Addresses inside regions that compiled code jumped to, by an address that it computed, and
+    /// did not find as an entry; and how often. The cases of a switch are such.
+    targets: HashMap<u64, u32>,
 }
 
 impl Inner {
@@ -54,9 +57,17 @@ impl Inner {
             if table.is_compiling(owner) {
                 return Request::Queued;
             }
-            if lock(&self.asked).inside.insert(pc) {
-                return Request::Later(PATIENCE + cost(&table, owner));
+            let cost = cost(&table, owner);
+            let mut asked = lock(&self.asked);
+            let arrivals = asked.targets.get(&pc).copied();
+            let wait = match arrivals {
+                Some(arrivals) => (arrivals < cost).then(|| cost - arrivals),
+                None => asked.inside.insert(pc).then_some(PATIENCE + cost),
+            };
+            if let Some(arrivals) = wait {
+                return Request::Later(arrivals);
             }
+            drop(asked);
             replaced.push(owner);
         }
         let epoch = self.space.stale_epoch();
@@ -117,6 +128,13 @@ impl Inner {
         }
     }
 
+    /// Notes that compiled code jumped to `pc` by a computed address, and there was none.
+    pub fn missed(&self, pc: u64) {
+        if lock(&self.table).owner(pc).is_some() {
+            *lock(&self.asked).targets.entry(pc).or_default() += 1;
+        }
+    }
+
     /// Finds the region around `pc` and the entries of the replaced regions that it still needs.
     fn discover(&self, table: &Table, pc: u64, replaced: &[RegionId]) -> Region {
         let mut entries = vec![pc];
@@ -129,6 +147,12 @@ impl Inner {
                     .flat_map(|record| &record.entries),
             );
             entries.extend(asked.into.get(id).into_iter().flatten());
+            entries.extend(
+                asked
+                    .targets
+                    .keys()
+                    .filter(|&&target| table.owner(target) == Some(*id)),
+            );
         }
         drop(asked);
         let mut watched = HashSet::new();
@@ -154,8 +178,11 @@ impl Inner {
             .filter(|b| b.returns_behind())
             .map(|b| b.end)
             .collect();
+        let asked = lock(&self.asked);
         region.entries.retain(|entry| {
             *entry == pc
+                || asked.targets.contains_key(entry)
+                || asked.inside.contains(entry)
                 || returns.contains(entry)
                 || !inside.contains(entry)
                 || table.is_jumped_to(*entry, replaced)

@@ -25,6 +25,9 @@ impl Translator<'_, '_> {
     pub(super) fn unless(&mut self, condition: Value) -> Block {
         let (next, cold) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(cold);
+        if self.cold {
+            self.b.set_cold_block(next);
+        }
         self.b.ins().brif(condition, next, &[], cold, &[]);
         self.b.seal_block(next);
         self.b.seal_block(cold);
@@ -110,7 +113,7 @@ impl Translator<'_, '_> {
         let cold = self.unless(hit);
         self.aside(cold, |t| {
             let even = t.b.ins().band_imm_s(target, -2);
-            t.leave_to(code::MISSING, even);
+            t.leave_to(code::NO_TARGET, even);
         });
         self.enter_region(
             slot,

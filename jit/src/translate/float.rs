@@ -194,15 +194,63 @@ impl Translator<'_, '_> {
     fn join(&mut self, cold: Block, done: Block, insn: Insn, operands: &[Value], result: Result) {
         let here = self.now.registers;
         self.aside(cold, |t| {
+            t.cold = true;
+            t.zero(done, insn, operands);
             let value = t.call(insn, operands, result);
             // The operation may have set NX: later ones then take their fast path.
             if here.available & GUARD != 0 && insn.rm().is_some() {
                 t.load(GUARD.trailing_zeros() as usize, t.now.pc);
             }
             t.b.ins().jump(done, &[value.into()]);
+            t.cold = false;
         });
         self.b.seal_block(done);
         self.b.switch_to_block(done);
+    }
+
+    /// A product with a zero and a finite factor, and zero divided by anything but zero and NaN,
+    /// are exact zeros in any rounding mode: they go straight to `done`.
+    fn zero(&mut self, done: Block, insn: Insn, operands: &[Value]) {
+        use Op::*;
+        let product = matches!(insn.op(), FmulS | FmulD);
+        if !product && !matches!(insn.op(), FdivS | FdivD) {
+            return;
+        }
+        let &[a, b] = operands else { return };
+        let single = self.b.func.dfg.value_type(a) == types::F32;
+        let zero = if single {
+            self.b.ins().f32const(0.0)
+        } else {
+            self.b.ins().f64const(0.0)
+        };
+        // The same value that the hot path computed; NaN if the other factor was not finite.
+        let value = if product {
+            self.b.ins().fmul(a, b)
+        } else {
+            self.b.ins().fdiv(a, b)
+        };
+        let is_zero = self.b.ins().fcmp(FloatCC::Equal, value, zero);
+        let mut exact = self.b.ins().fcmp(FloatCC::Equal, a, zero);
+        if product {
+            let other = self.b.ins().fcmp(FloatCC::Equal, b, zero);
+            exact = self.b.ins().bor(exact, other);
+        }
+        let mut exact = self.b.ins().band(is_zero, exact);
+        if insn.rm() == Some(Rm::Dyn) {
+            let frm = self
+                .b
+                .ins()
+                .load(types::I32, trusted(), self.context, offset::FRM);
+            let valid = self.b.ins().icmp_imm_u(IntCC::UnsignedLessThan, frm, 5);
+            exact = self.b.ins().band(exact, valid);
+        }
+        let inexact = self.b.create_block();
+        self.b.set_cold_block(inexact);
+        self.b
+            .ins()
+            .brif(exact, done, &[value.into()], inexact, &[]);
+        self.b.seal_block(inexact);
+        self.b.switch_to_block(inexact);
     }
 
     fn put(&mut self, result: Result, value: Value) {

@@ -112,6 +112,8 @@ pub(crate) struct Translator<'a, 'f> {
     now: Now,
     /// The condition under which the current step is skipped.
     skip: Option<Value>,
+    /// Whether what is being emitted happens rarely: blocks are laid out away from the others.
+    cold: bool,
     error: Option<String>,
 }
 
@@ -163,6 +165,7 @@ pub fn translate(
         windows,
         checkpoints: HashMap::new(),
         skip: None,
+        cold: false,
         error: None,
     };
     translator.enter(entry);
