@@ -67,7 +67,7 @@ pub fn program(content: Content, seed: u64) -> Program {
     Program {
         items,
         start: start(&mut random),
-        data: data(&mut random),
+        data: random_data(&mut random),
     }
 }
 
@@ -102,7 +102,8 @@ fn start(random: &mut Random) -> HartState {
     start
 }
 
-fn data(random: &mut Random) -> Vec<u8> {
+/// Data as programs start with.
+pub fn random_data(random: &mut Random) -> Vec<u8> {
     let word = |random: &mut Random| match random.below(4) {
         0 => 0,
         1 => random.integer(),
@@ -169,7 +170,7 @@ impl Maker {
                     let branch = self.forward();
                     self.push(branch);
                 }
-                _ => self.straight(),
+                _ => self.straight(loops + calls),
             }
         }
         for (index, _) in open {
@@ -246,8 +247,8 @@ impl Maker {
         }
     }
 
-    /// Something that goes on to what follows.
-    fn straight(&mut self) {
+    /// Something that goes on to what follows, so many loops and calls deep.
+    fn straight(&mut self, depth: usize) {
         match self.random.below(32) {
             0..=7 => self.access(),
             8..=13 => self.short(),
@@ -255,7 +256,8 @@ impl Maker {
             15 => self.atomic(),
             16 => self.csr(),
             17 if self.content.traps => self.trap(),
-            18 if self.content.patches && self.random.one_in(4) => self.patch(),
+            // Every execution makes an engine compile anew.
+            18 if self.content.patches && depth < 2 && self.random.one_in(4) => self.patch(),
             _ => {
                 let insn = self.computation();
                 self.push(Item::Plain(insn));

@@ -56,7 +56,7 @@ impl Engine for Interpreter {
 /// How compiled code is reached and left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Way {
-    /// Everything is compiled before it runs.
+    /// Nearly everything is compiled before it runs.
     Compiled,
     /// Some of what is missing is interpreted for a while, so that code is entered in many places.
     Mixed,
@@ -66,12 +66,17 @@ pub enum Way {
     Uncounted,
 }
 
+/// How many entries [`Way::Compiled`] asks for at once. Each may compile a whole region again.
+const EAGER: u64 = 10;
+
 /// Compiled code, and the interpreter for what that leaves to it.
 pub struct Compiled {
     hart: JitHart,
     rest: Interpreter,
     random: Random,
     way: Way,
+    /// How often code was missing.
+    missing: u64,
     /// Stops code that runs away where nothing is counted.
     _watchdog: Option<Watchdog>,
 }
@@ -97,8 +102,14 @@ impl Compiled {
             rest,
             random: Random::new(seed),
             way,
+            missing: 0,
             _watchdog: watchdog,
         }
+    }
+
+    /// How much there is that could have run.
+    pub fn compiled_regions(&self) -> u64 {
+        self.hart.jit().stats().regions
     }
 
     /// Runs up to a limit, which need not be the last; `None` if it is reached.
@@ -113,8 +124,9 @@ impl Compiled {
                 jit::Exit::Limit | jit::Exit::Replay => self.interpret(limit),
                 jit::Exit::Interpret => self.step(),
                 jit::Exit::Missing => {
-                    let compile = self.way == Way::Compiled || self.random.one_in(2);
-                    if compile {
+                    self.missing += 1;
+                    let few = self.way == Way::Compiled && self.missing < EAGER;
+                    if few || self.random.one_in(4) {
                         let pc = self.hart.state().pc;
                         match self.hart.jit().request(pc) {
                             Request::Ready => continue,
