@@ -6,7 +6,7 @@ use super::view::View;
 use crate::abi::*;
 use crate::errno::Errno;
 use crate::host;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 
@@ -63,16 +63,24 @@ impl Entry {
 #[derive(Default)]
 pub(crate) struct FdTable {
     by_number: BTreeMap<i32, Entry>,
+    /// Numbers that the host process was started with and that the guest does not get. Nobody
+    /// uses them, so the guest may take the numbers for files of its own.
+    unused: BTreeSet<i32>,
 }
 
 impl FdTable {
-    /// What the host process was started with.
+    /// What the host process was started with: with isolation only the standard files, which is
+    /// what its user means; others are mostly there by accident.
     pub fn inherited(view: &View) -> FdTable {
         let mut table = FdTable::default();
         let limit = host::fds::guest_fd_limit();
         for fd in host::fds::open_numbers() {
             // What is close-on-exec was opened by this program itself and is none of the guest's.
             if fd < limit && host::fds::is_open(fd) && host::fds::is_inherited(fd) {
+                if fd > 2 && !view.passthrough {
+                    table.unused.insert(fd);
+                    continue;
+                }
                 let mut entry = Entry::new(kind_of(fd));
                 if let Some(path) = view.path_of_inherited(fd) {
                     entry.path = Some(path.into());
@@ -91,6 +99,10 @@ impl FdTable {
     }
     pub fn contains(&self, fd: i32) -> bool {
         self.by_number.contains_key(&fd)
+    }
+    /// Whether the guest may take this number although the host has something open there.
+    pub fn may_replace(&self, fd: i32) -> bool {
+        self.contains(fd) || self.unused.contains(&fd) || !host::fds::is_open(fd)
     }
     pub fn iter(&self) -> impl Iterator<Item = (i32, &Entry)> {
         self.by_number.iter().map(|(&fd, entry)| (fd, entry))

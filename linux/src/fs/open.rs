@@ -217,9 +217,9 @@ pub(crate) fn dup3(call: &mut Call) -> SysResult {
     if !(0..host::fds::guest_fd_limit()).contains(&to) {
         return Err(Errno::EBADF.into());
     }
-    if !fds.contains(to) && host::fds::is_open(to) {
-        // One of the emulator's own files has this number: it must move away, not be lost.
-        crate::fs::special::evict(to)?;
+    if !fds.may_replace(to) {
+        // One of the emulator's own files has this number.
+        return Err(Errno::EBADF.into());
     }
     host::fds::duplicate_to(from, to)?;
     fds.insert(to, entry);

@@ -15,12 +15,6 @@ pub(crate) fn adopt(call: &Call, fd: i32, entry: Entry) -> Result<i32, Errno> {
     call.kernel.fds.lock().add(fd, entry)
 }
 
-/// Moves one of the emulator's own files away from a number that the guest wants. Their owners
-/// only know the number, so this is not possible.
-pub(crate) fn evict(_fd: i32) -> Result<(), Errno> {
-    Err(Errno::EBADF)
-}
-
 pub(crate) fn pipe2(call: &mut Call) -> SysResult {
     let (at, flags) = (call.arg(0), call.uint(1));
     if flags & !(O_CLOEXEC | O_NONBLOCK | O_DIRECT) != 0 {

@@ -291,7 +291,7 @@ impl View {
             });
         }
         self.grant_file(&host)?;
-        program.path = host;
+        program.path = bytes_path(&normalize(host.as_os_str().as_bytes()));
         Ok(program)
     }
 

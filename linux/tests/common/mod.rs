@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub mod script;
+
 use hart::csr::Clock;
 use interp::{Exit, Interp, Options};
 use linux::{Cpu, Kick, Stop};
