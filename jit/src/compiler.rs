@@ -140,6 +140,8 @@ struct Slots<'a> {
     module: &'a mut JITModule,
     thunk: FuncId,
     imported: Option<FuncRef>,
+    own: FuncId,
+    own_ref: Option<FuncRef>,
     missing: u64,
     slots: Vec<Box<Slot>>,
 }
@@ -150,6 +152,10 @@ impl Linker for Slots<'_> {
         let address = &raw const *slot as u64;
         self.slots.push(slot);
         address
+    }
+
+    fn own(&mut self, func: &mut Function) -> FuncRef {
+        *self.own_ref.get_or_insert_with(|| self.module.declare_func_in_func(self.own, func))
     }
 
     fn float_thunk(&mut self, func: &mut Function) -> FuncRef {
@@ -233,6 +239,8 @@ impl Compiler {
             module: &mut self.module,
             thunk: self.thunk,
             imported: None,
+            own: id,
+            own_ref: None,
             missing: self.shared.generation.missing,
             slots: Vec::new(),
         };

@@ -62,6 +62,8 @@ pub trait Linker {
     /// The host address of a new slot for jumps to `pc`: it holds the address of a
     /// [`Descriptor`](crate::code::Descriptor).
     fn slot(&mut self, pc: u64) -> u64;
+    /// The function that is being translated.
+    fn own(&mut self, func: &mut ir::Function) -> ir::FuncRef;
     /// The function that calls `helpers::float`, see `float.rs`.
     fn float_thunk(&mut self, func: &mut ir::Function) -> ir::FuncRef;
 }
