@@ -19,7 +19,7 @@ pub const PAGE: u64 = 1 << PAGE_BITS;
 pub const PAGE_BITS: u32 = 12;
 /// Inaccessible bytes below and above the window. Code that has checked a base register against
 /// [`LIMIT`] may add to it what it likes below this.
-pub const GUARD: u64 = 4 << 30;
+pub const GUARD: u64 = 64 << 30;
 /// The lowest address that a guest may map, as Linux's `vm.mmap_min_addr`: a null pointer with a
 /// small offset always faults.
 pub const MIN_ADDRESS: u64 = 0x1_0000;
