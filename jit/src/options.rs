@@ -20,6 +20,8 @@ pub struct Options {
     pub sabotage: Option<Op>,
     /// Most guest instructions in a region.
     pub region_size: usize,
+    /// Compile single blocks instead of functions and loops: for comparing block by block.
+    pub one_block: bool,
     /// Bytes of address space for compiled code; when they are used up, all code is dropped.
     pub code_bytes: usize,
 }
@@ -34,6 +36,7 @@ impl Default for Options {
             listings: false,
             sabotage: None,
             region_size: 2000,
+            one_block: false,
             code_bytes: 256 << 20,
         }
     }

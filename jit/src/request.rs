@@ -85,7 +85,8 @@ impl Inner {
             .filter_map(|&id| table.region(id))
             .map(|record| record.size)
             .sum();
-        if !neighbours.is_empty() && region.len() + others <= self.options.region_size {
+        let may_grow = !self.options.one_block && region.len() + others <= self.options.region_size;
+        if !neighbours.is_empty() && may_grow {
             let mut asked = lock(&self.asked);
             let mut wait = 0;
             for &id in &neighbours {
@@ -156,7 +157,11 @@ impl Inner {
         }
         drop(asked);
         let mut watched = HashSet::new();
-        let foreign = |pc: u64| table.owner(pc).is_some_and(|id| !replaced.contains(&id));
+        let one_block = self.options.one_block;
+        let foreign = |at: u64| {
+            let other = table.owner(at).is_some_and(|id| !replaced.contains(&id));
+            other || one_block && at != pc
+        };
         let size = self.options.region_size;
         let mut region = Region::discover(&entries, size, foreign, |va| {
             if watched.insert(va >> memory::PAGE_BITS) {

@@ -56,8 +56,14 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
     launch.engine.jit.sabotage = args.sabotage.as_deref().map(instruction).transpose()?;
     let quantum = match args.granularity.as_str() {
         "block" => {
-            // One instruction compiled and run at a time is a block at most.
-            launch.engine.threshold = 1;
+            launch.engine.by_block = true;
+            launch.engine.eager = true;
+            launch.engine.jit.one_block = true;
+            STRETCH
+        }
+        "1" => {
+            launch.engine.eager = true;
+            launch.engine.jit.region_size = 1;
             1
         }
         "syscall" => u64::MAX,

@@ -2,6 +2,7 @@
 //! often to be compiled.
 
 use super::{Engine, EngineKind};
+use frontend::block::Block;
 use hart::HartState;
 use interp::Interp;
 use jit::{JitHart, Poll, Request};
@@ -16,6 +17,9 @@ const LOOK_AGAIN: u64 = 64;
 /// Instructions interpreted at a stretch to find the trap that compiled code ran into. It may be
 /// gone, because another thread has mapped the page.
 const REPLAY: u64 = 1 << 28;
+
+/// Instructions after which a block without a control transfer counts as ended.
+const LONGEST_BLOCK: usize = 256;
 
 /// One hart of an [`Engine`].
 pub struct EngineCpu {
@@ -131,6 +135,13 @@ impl EngineCpu {
             return Step::Interpret;
         };
         match hart.run(limit) {
+            jit::Exit::Missing if self.engine.options.eager => {
+                let pc = hart.state().pc;
+                match hart.jit().request(pc) {
+                    Request::Ready => Step::Compiled,
+                    _ => Step::Single,
+                }
+            }
             jit::Exit::Missing => Step::Interpret,
             jit::Exit::Limit => Step::Finish,
             jit::Exit::Poll => Step::Poll,
@@ -232,6 +243,39 @@ impl Cpu for EngineCpu {
     fn run(&mut self, limit: Option<u64>) -> Stop {
         let limit = limit.unwrap_or(u64::MAX);
         self.catch_up();
+        if self.engine.options.by_block {
+            let end = self.hart.state().instret + self.block_length();
+            return match self.run_to(limit.min(end)) {
+                Stop::Limit if end < limit => Stop::Kicked,
+                stop => stop,
+            };
+        }
+        self.run_to(limit)
+    }
+
+    fn kicker(&self) -> Arc<dyn Kick> {
+        Arc::new(self.poll.clone())
+    }
+
+    fn new_thread(&self) -> Box<dyn Cpu> {
+        self.engine.cpu()
+    }
+
+    fn code_changed(&mut self) {
+        self.drop_stale();
+    }
+
+    fn fork(&mut self, fork: &mut dyn FnMut() -> bool) -> bool {
+        match &self.engine.jit {
+            Some(jit) => jit.fork(fork, |&child| child),
+            None => fork(),
+        }
+    }
+}
+
+impl EngineCpu {
+    /// Runs until `instret` is `limit` or something else stops it.
+    fn run_to(&mut self, limit: u64) -> Stop {
         let mut step = match self.engine.options.kind {
             EngineKind::Jit => Step::Compiled,
             EngineKind::Interp => Step::Interpret,
@@ -264,22 +308,10 @@ impl Cpu for EngineCpu {
         }
     }
 
-    fn kicker(&self) -> Arc<dyn Kick> {
-        Arc::new(self.poll.clone())
-    }
-
-    fn new_thread(&self) -> Box<dyn Cpu> {
-        self.engine.cpu()
-    }
-
-    fn code_changed(&mut self) {
-        self.drop_stale();
-    }
-
-    fn fork(&mut self, fork: &mut dyn FnMut() -> bool) -> bool {
-        match &self.engine.jit {
-            Some(jit) => jit.fork(fork, |&child| child),
-            None => fork(),
-        }
+    /// Instructions in the block at `state.pc`, at least 1.
+    fn block_length(&self) -> u64 {
+        let fetch = |va| self.engine.space.fetch(va);
+        let block = Block::decode(self.hart.state().pc, LONGEST_BLOCK, |_| false, fetch);
+        block.insns.len().max(1) as u64
     }
 }

@@ -31,6 +31,10 @@ pub struct EngineOptions {
     pub kind: EngineKind,
     /// Executions of a block before the region around it is compiled.
     pub threshold: u64,
+    /// Compile what is reached at once, however rarely it runs: for comparing engines.
+    pub eager: bool,
+    /// Return after each block, as if kicked: for comparing engines block by block.
+    pub by_block: bool,
     /// The compiler's options; `counting` and `background` are among them.
     pub jit: jit::Options,
 }
@@ -44,7 +48,7 @@ impl EngineOptions {
     /// stopped at a count and repeated bit for bit.
     pub fn new(kind: EngineKind, exact: bool) -> Self {
         let jit = jit::Options { counting: exact, ..jit::Options::default() };
-        EngineOptions { kind, threshold: Self::THRESHOLD, jit }
+        EngineOptions { kind, threshold: Self::THRESHOLD, eager: false, by_block: false, jit }
     }
 }
 
