@@ -125,7 +125,8 @@ fn save_content(kernel: &Kernel, fd: i32, entry: &Entry) -> Result<Content, Erro
 }
 
 pub(crate) fn restore_files(kernel: &Kernel, images: &[FileImage]) -> Result<(), Error> {
-    for fd in kernel.fds.lock().numbers(3..=i32::MAX) {
+    let inherited = kernel.fds.lock().numbers(3..=i32::MAX);
+    for fd in inherited {
         // The process starts with its own files, not with those of whoever resumes it.
         let _ = crate::fs::open::close_fd(kernel, fd);
     }

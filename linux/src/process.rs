@@ -251,7 +251,10 @@ pub(crate) fn new_kernel(
             EXACT_PID,
         ),
     };
-    let fds = FdTable::inherited(&view);
+    // Terminals and build tools leave all kinds of files open. A run that can be repeated and
+    // saved does not see them.
+    let standard_only = matches!(config.schedule, Schedule::Exact { .. });
+    let fds = FdTable::inherited(&view, standard_only);
     Ok(Arc::new(Kernel {
         umask: Lock::new(host::fs::current_umask()),
         config,

@@ -244,8 +244,8 @@ pub(crate) fn fcntl(call: &mut Call) -> SysResult {
             if matches!(entry.kind, Kind::Event) {
                 flags = flags & !O_NONBLOCK | if entry.nonblock { O_NONBLOCK } else { 0 };
             }
-            // 64-bit programs always see O_LARGEFILE on what was opened by a path.
-            u64::from(flags)
+            // Files are opened with O_NOFOLLOW on the host, whatever the guest asked for.
+            u64::from(flags & !O_NOFOLLOW)
         }
         F_SETFL => {
             let flags = argument as u32;
