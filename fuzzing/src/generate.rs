@@ -44,11 +44,14 @@ impl Content {
 /// The program of a seed.
 pub fn program(content: Content, seed: u64) -> Program {
     let mut random = Random::new(seed);
-    let bias = Bias {
+    let mut bias = Bias {
         x: subset(&FREE, &mut random),
         f: subset(&(0..32).map(F::new).collect::<Vec<_>>(), &mut random),
         dynamic_rounding: true,
     };
+    if random.one_in(16) {
+        bias.x.push(X::X3);
+    }
     let float = random.below(4);
     let mut maker = Maker {
         random,
@@ -58,7 +61,9 @@ pub fn program(content: Content, seed: u64) -> Program {
         items: Vec::new(),
         calls: Vec::new(),
     };
-    maker.body(0, 0, content.size);
+    // From what fits into a block or two to what makes large regions.
+    let size = content.size * maker.random.choose(&[1, 3, 8, 8, 8, 20]) as usize / 8;
+    maker.body(0, 0, size.max(1));
     maker.push(Item::End);
     maker.functions();
     let (items, mut random) = (maker.items, maker.random);
@@ -87,6 +92,7 @@ fn start(random: &mut Random) -> HartState {
     for (base, address) in BASES {
         start.set(base, address);
     }
+    start.set(X::X3, DATA);
     start.set(POINTER, DATA + 0x1000);
     for f in &mut start.f {
         *f = random.float();

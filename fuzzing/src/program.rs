@@ -32,10 +32,10 @@ pub(crate) const PLACE: X = X::X26;
 pub const COUNTERS: [X; 3] = [X::X28, X::X29, X::X30];
 /// Return addresses, by depth of calls.
 pub const LINKS: [X; 2] = [X::RA, X::X5];
-/// What instructions may write; `x0` too.
-pub const FREE: [X; 20] = [
+/// What instructions may write; `x0` too. In some programs the global pointer as well, about which
+/// the compiler makes assumptions.
+pub const FREE: [X; 19] = [
     X::X0,
-    X::X3,
     X::X6,
     X::X7,
     X::X10,

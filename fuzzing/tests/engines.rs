@@ -21,6 +21,7 @@ fn compare(name: &str, content: Content, way: Way, share: u64) {
         std::io::stderr(),
         "{name}: BHV_SEED={first}, {count} programs"
     );
+    let (mut retired, mut interpreted) = (0, 0);
     for seed in first..first + count {
         // Both optimisation levels, about alike often.
         let options = jit::Options {
@@ -28,18 +29,27 @@ fn compare(name: &str, content: Content, way: Way, share: u64) {
             ..jit::Options::default()
         };
         let program = generate::program(content, seed);
-        if difference(&program, way, &options, seed).is_none() {
+        let both = support::compare(&program, way, &options, seed);
+        retired += both.retired;
+        interpreted += both.interpreted;
+        if both.difference.is_none() {
             continue;
         }
         let fails = |program: &_| difference(program, way, &options, seed).is_some();
         let shortest = shrink::shrink(&program, fails);
-        let text = difference(&shortest, way, &options, seed).map(|(_, text)| text);
         panic!(
             "{name}: BHV_SEED={seed} differs (interpreter and compiled code, {way:?}, optimize: \
              {})\n{}\n{}",
             options.optimize,
             shortest.listing(),
-            text.unwrap_or_default(),
+            difference(&shortest, way, &options, seed).unwrap_or_default(),
+        );
+    }
+    println!("{name}: {retired} instructions, {interpreted} of them left to the interpreter");
+    if way == Way::Compiled && count > 100 {
+        assert!(
+            interpreted < retired / 2,
+            "compiled code does most of the work"
         );
     }
 }

@@ -77,6 +77,8 @@ pub struct Compiled {
     way: Way,
     /// How often code was missing.
     missing: u64,
+    /// How many instructions were left to the interpreter.
+    pub interpreted: u64,
     /// Stops code that runs away where nothing is counted.
     _watchdog: Option<Watchdog>,
 }
@@ -103,6 +105,7 @@ impl Compiled {
             random: Random::new(seed),
             way,
             missing: 0,
+            interpreted: 0,
             _watchdog: watchdog,
         }
     }
@@ -133,7 +136,8 @@ impl Compiled {
                             _ => self.step(),
                         }
                     } else {
-                        let until = self.hart.state().instret + 1 + self.random.below(30);
+                        let most = if self.way == Way::Compiled { 4 } else { 30 };
+                        let until = self.hart.state().instret + 1 + self.random.below(most);
                         self.interpret(until.min(limit))
                     }
                 }
@@ -154,12 +158,18 @@ impl Compiled {
 
     fn interpret(&mut self, limit: u64) -> interp::Exit {
         let never = AtomicU32::new(0);
-        self.rest
+        let state = self.hart.state_mut();
+        let before = state.instret;
+        let exit = self
+            .rest
             .interp
-            .run(self.hart.state_mut(), &*self.rest.space, limit, &never)
+            .run(state, &*self.rest.space, limit, &never);
+        self.interpreted += state.instret - before;
+        exit
     }
 
     fn step(&mut self) -> interp::Exit {
+        self.interpreted += 1;
         self.rest
             .interp
             .step(self.hart.state_mut(), &*self.rest.space)
@@ -224,28 +234,36 @@ pub fn interpreted(program: &Program) -> Outcome {
     machine::run(&mut Interpreter::new(&space), &space, program)
 }
 
-/// What compiled code makes of it.
-pub fn compiled(program: &Program, way: Way, options: jit::Options, seed: u64) -> Outcome {
+/// What compiled code makes of it, and how many instructions were left to the interpreter.
+pub fn compiled(program: &Program, way: Way, options: jit::Options, seed: u64) -> (Outcome, u64) {
     let space = machine::load(program);
-    machine::run(
-        &mut Compiled::new(&space, way, options, seed),
-        &space,
-        program,
-    )
+    let mut engine = Compiled::new(&space, way, options, seed);
+    let outcome = machine::run(&mut engine, &space, program);
+    (outcome, engine.interpreted)
 }
 
-/// What the two engines disagree on; `None` if nothing, or if the program does not end.
-pub fn difference(
-    program: &Program,
-    way: Way,
-    options: &jit::Options,
-    seed: u64,
-) -> Option<(Outcome, String)> {
+/// A program's run on both engines.
+pub struct Comparison {
+    /// What they disagree on; `None` if nothing, or if the program does not end.
+    pub difference: Option<String>,
+    /// Instructions retired.
+    pub retired: u64,
+    /// Those of them that compiled code left to the interpreter.
+    pub interpreted: u64,
+}
+
+/// Runs a program on both engines.
+pub fn compare(program: &Program, way: Way, options: &jit::Options, seed: u64) -> Comparison {
     let mut expected = interpreted(program);
-    if expected.hart.instret >= LIMIT {
-        return None;
+    let retired = expected.hart.instret;
+    if retired >= LIMIT {
+        return Comparison {
+            difference: None,
+            retired,
+            interpreted: retired,
+        };
     }
-    let mut got = compiled(program, way, options.clone(), seed);
+    let (mut got, interpreted) = compiled(program, way, options.clone(), seed);
     if way == Way::Uncounted {
         for outcome in [&mut expected, &mut got] {
             outcome.hart.instret = 0;
@@ -255,6 +273,19 @@ pub fn difference(
                 .for_each(|(_, instret, _)| *instret = 0);
         }
     }
-    let text = expected.difference(&got)?;
-    Some((expected, text))
+    Comparison {
+        difference: expected.difference(&got),
+        retired,
+        interpreted,
+    }
+}
+
+/// What the two engines disagree on.
+pub fn difference(
+    program: &Program,
+    way: Way,
+    options: &jit::Options,
+    seed: u64,
+) -> Option<String> {
+    compare(program, way, options, seed).difference
 }
