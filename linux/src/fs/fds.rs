@@ -69,15 +69,15 @@ pub(crate) struct FdTable {
 }
 
 impl FdTable {
-    /// What the host process was started with: with isolation only the standard files, which is
-    /// what its user means; others are mostly there by accident.
+    /// What the host process was started with. With isolation, or if so asked, only the standard
+    /// files, which is what its user means; others are mostly there by accident.
     pub fn inherited(view: &View, standard_only: bool) -> FdTable {
         let mut table = FdTable::default();
         let limit = host::fds::guest_fd_limit();
-        for fd in host::fds::open_numbers().into_iter().filter(|&fd| fd < 3 || !standard_only) {
+        for fd in host::fds::open_numbers() {
             // What is close-on-exec was opened by this program itself and is none of the guest's.
             if fd < limit && host::fds::is_open(fd) && host::fds::is_inherited(fd) {
-                if fd > 2 && !view.passthrough {
+                if fd > 2 && (standard_only || !view.passthrough) {
                     table.unused.insert(fd);
                     continue;
                 }
