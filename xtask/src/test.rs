@@ -158,3 +158,26 @@ impl Tally {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_test_runners_lines_are_counted() {
+        let mut tally = Tally::default();
+        for line in [
+            "running 3 tests",
+            "test a::b ... ok",
+            "test a::c ... FAILED",
+            "test a::d ... ignored",
+            "test result: FAILED. 12 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out",
+            "test result: ok. 30 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out",
+        ] {
+            tally.count(line);
+        }
+        assert_eq!(tally.passed, 42);
+        assert_eq!(tally.failures, ["test a::c"]);
+        assert_eq!(tally.skipped, ["a::d: marked as ignored"]);
+    }
+}
