@@ -29,6 +29,8 @@ pub enum Request {
 
 /// Arrivals at an address inside a region to wait for at least.
 const PATIENCE: u32 = 1000;
+/// Arrivals to wait for whenever something waits. The first one is the present one.
+const LEAST: u32 = 16;
 /// A region that is cheaper is compiled again at once when others join it.
 const WORTH_WAITING: u32 = 64;
 
@@ -59,13 +61,16 @@ impl Inner {
             }
             let cost = cost(&table, owner);
             let mut asked = lock(&self.asked);
-            let arrivals = asked.targets.get(&pc).copied();
-            let wait = match arrivals {
-                Some(arrivals) => (arrivals < cost).then(|| cost - arrivals),
+            let wait = match asked.targets.get_mut(&pc) {
+                Some(arrivals) => {
+                    let more = cost.saturating_sub(*arrivals);
+                    *arrivals = cost;
+                    (more > 0).then_some(more)
+                }
                 None => asked.inside.insert(pc).then_some(PATIENCE + cost),
             };
             if let Some(arrivals) = wait {
-                return Request::Later(arrivals);
+                return Request::Later(arrivals.max(LEAST));
             }
             drop(asked);
             replaced.push(owner);
@@ -97,7 +102,7 @@ impl Inner {
             }
             drop(asked);
             if wait > 0 {
-                return Request::Later(wait);
+                return Request::Later(wait.max(LEAST));
             }
             replaced.append(&mut neighbours);
             region = self.discover(&table, pc, &replaced);
