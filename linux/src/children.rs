@@ -72,7 +72,8 @@ unsafe fn fork_with_locks(kernel: &Kernel) -> Result<i32, Errno> {
     let _timers = kernel.timers.lock();
     let _random = kernel.random.lock();
     let _started = kernel.started.lock();
-    let _cwd = kernel.view.cwd.lock();
+    let _view = kernel.view.fork_guard();
+    let _umask = kernel.umask.lock();
     let _observer = kernel.observer.lock();
     let _space = kernel.space.fork_guard();
     // SAFETY: the caller's promise, and the locks above.
@@ -91,6 +92,7 @@ fn become_child(task: &mut Task, args: &CloneArgs, pipe: Option<(OwnedFd, OwnedF
     let sp = task.state().x[2];
     kernel.forked.store(true, Ordering::SeqCst);
     let pid = host::process::pid();
+    kernel.exact_parent.store(kernel.pid(), Ordering::SeqCst);
     kernel.pid.store(pid, Ordering::SeqCst);
     task.tid = pid;
     task.shared.tid.store(pid, Ordering::SeqCst);

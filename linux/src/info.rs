@@ -44,11 +44,7 @@ pub(crate) fn getpid(call: &mut Call) -> SysResult {
     Ok(call.kernel.pid() as u64)
 }
 pub(crate) fn getppid(call: &mut Call) -> SysResult {
-    Ok(if call.kernel.exact() {
-        1
-    } else {
-        host::process::parent_pid() as u64
-    })
+    Ok(call.kernel.parent_pid() as u64)
 }
 pub(crate) fn getuid(_: &mut Call) -> SysResult {
     Ok(host::process::user_ids()[0].into())

@@ -64,6 +64,8 @@ pub(crate) struct Kernel {
     pub random: Lock<Random>,
     pub started: Lock<Started>,
     pub pid: AtomicI32,
+    /// Under exact scheduling, whose number of itself is not the host's: its parent's.
+    pub exact_parent: AtomicI32,
     pub umask: Lock<u32>,
     /// Some thread must end: `tasks.exit` or `tasks.execing` is set.
     pub ending: AtomicBool,
@@ -87,6 +89,14 @@ impl Kernel {
 
     pub fn pid(&self) -> i32 {
         self.pid.load(Ordering::Relaxed)
+    }
+
+    pub fn parent_pid(&self) -> i32 {
+        if self.exact() {
+            self.exact_parent.load(Ordering::Relaxed)
+        } else {
+            crate::host::process::parent_pid()
+        }
     }
 
     /// Tells the observer, if there is one.

@@ -16,6 +16,23 @@
 //!
 //! A forked child is a forked host process that never returns from `run`.
 //!
+//! # What a guest sees of the host
+//!
+//! With isolation (the default): the root (read-only), the grants, a `/proc` and a `/dev` of our
+//! own making, a `/tmp`, `/var/tmp` and `/dev/shm` that belong to the run and end with it, and
+//! standard input, output and error. No other file that the host process was started with, no
+//! path that leads out of these, no network: `socket` gives EACCES except for local ones, which
+//! can be paired but not named. Signals go to whoever the host lets them.
+//!
+//! Without it (`Config::host`): everything that the host process sees, with absolute paths looked
+//! up under the root first, and programs of the host's can be started by execve.
+//!
+//! File descriptors are the host's, number for number; those of the emulator lie above the
+//! guest's limit. fork is the host's fork, a thread is a host thread, execve replaces the guest
+//! within the same host process.
+//!
+//! # Code map
+//!
 //! | what | where |
 //! |---|---|
 //! | starting programs | `elf`, `load`, `exec`, `stack` |

@@ -275,6 +275,7 @@ pub(crate) fn new_kernel(
         random: Lock::new(random),
         started: Lock::default(),
         pid: AtomicI32::new(pid),
+        exact_parent: AtomicI32::new(1),
         ending: AtomicBool::new(false),
         forked: AtomicBool::new(false),
         hold_exit: AtomicBool::new(false),

@@ -111,34 +111,34 @@ pub(crate) fn pieces(call: &Call, at: u64, count: u64) -> Result<Pieces, Errno> 
     Ok(pieces)
 }
 
-/// How to transfer: the file, and whether waiting is wanted.
-struct Access {
-    entry: Entry,
-    nonblock: bool,
-}
-
-fn access(call: &Call, fd: i32) -> Result<Access, Errno> {
+/// The file to transfer from or to.
+fn opened(call: &Call, fd: i32) -> Result<Entry, Errno> {
     let entry = call.kernel.fds.lock().get(fd)?.clone();
     if entry.listing.is_some() {
-        return Err(Errno::EISDIR);
+        Err(Errno::EISDIR)
+    } else {
+        Ok(entry)
     }
-    let nonblock = match entry.kind {
+}
+
+/// Whether the guest does not want to wait. Asked only when there is nothing at once.
+fn is_nonblocking(fd: i32, entry: &Entry) -> Result<bool, Errno> {
+    Ok(match entry.kind {
         Kind::Plain => false,
         Kind::Event => entry.nonblock,
         Kind::Stream | Kind::Epoll => host::fds::status_flags(fd)? & O_NONBLOCK != 0,
-    };
-    Ok(Access { entry, nonblock })
+    })
 }
 
-/// Whether the file is one that can wait and is read at its position.
-fn can_wait(access: &Access, at: At) -> bool {
-    access.entry.kind != Kind::Plain && matches!(at, At::Position)
+/// Whether the file is one that can wait and is used at its position.
+fn can_wait(entry: &Entry, at: At) -> bool {
+    entry.kind != Kind::Plain && matches!(at, At::Position)
 }
 
 fn read_into(call: &mut Call, pieces: Pieces, at: At) -> SysResult {
     let fd = call.int(0);
-    let access = access(call, fd)?;
-    let waits = can_wait(&access, at);
+    let entry = opened(call, fd)?;
+    let waits = can_wait(&entry, at);
     let mut at = at;
     let mut total = 0u64;
     for (va, len) in pieces {
@@ -162,7 +162,7 @@ fn read_into(call: &mut Call, pieces: Pieces, at: At) -> SysResult {
             let got = match result {
                 Ok(got) => got,
                 Err(_) if total > 0 => return Ok(total),
-                Err(Errno::EAGAIN) if waits && !access.nonblock => {
+                Err(Errno::EAGAIN) if waits && !is_nonblocking(fd, &entry)? => {
                     return Err(call.wait(Wait::fd(fd, POLLIN), Restart::IfAsked));
                 }
                 Err(errno) => return Err(errno.into()),
@@ -196,8 +196,8 @@ fn pieces_are_empty(call: &Call) -> bool {
 
 fn write_from(call: &mut Call, pieces: Pieces, at: At) -> SysResult {
     let fd = call.int(0);
-    let access = access(call, fd)?;
-    let waits = can_wait(&access, at);
+    let entry = opened(call, fd)?;
+    let waits = can_wait(&entry, at);
     let mut at = at;
     // What earlier attempts of a blocked call have written already.
     let mut skip = call.task.pending.progress;
@@ -235,7 +235,7 @@ fn write_from(call: &mut Call, pieces: Pieces, at: At) -> SysResult {
                     return Ok(total);
                 }
             }
-            Err(Errno::EAGAIN) if waits && !access.nonblock => {
+            Err(Errno::EAGAIN) if waits && !is_nonblocking(fd, &entry)? => {
                 call.task.pending.progress = total;
                 if total > 0 && call.task.pending.interrupted {
                     return Ok(total);

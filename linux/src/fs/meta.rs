@@ -20,7 +20,7 @@ fn stat(kernel: &Kernel, dir: i32, path: &[u8], flags: u32) -> Result<Stat, Errn
     match kernel.find(dir, path, follow)? {
         Found::Host(place) => {
             let directory = place.directory;
-            let stat = host::fs::stat_fd(place.pin_target(follow)?.as_raw_fd())?;
+            let stat = place.stat(follow)?;
             if directory && stat.mode & S_IFMT != S_IFDIR {
                 return Err(Errno::ENOTDIR);
             }

@@ -1,5 +1,6 @@
 //! Where a guest path leads on the host, and what can be done there without leaving it.
 
+use crate::abi::structs::Stat;
 use crate::abi::*;
 use crate::errno::Errno;
 use crate::host;
@@ -34,6 +35,8 @@ pub(crate) struct Place {
     pub beneath: bool,
     /// The file itself, if it exists and we have looked.
     pub pin: Option<OwnedFd>,
+    /// What is known of that.
+    pub stat: Option<Stat>,
     /// The guest's path of it.
     pub guest: Vec<u8>,
     /// The guest may change it.
@@ -70,6 +73,19 @@ impl Place {
         match self.pin {
             Some(pin) => Ok(pin),
             None => self.open(O_PATH | if follow { 0 } else { O_NOFOLLOW }, 0),
+        }
+    }
+
+    /// Whether the file itself is of a kind (S_IFLNK...).
+    pub fn is(&self, kind: u32) -> bool {
+        self.stat.is_some_and(|stat| stat.mode & S_IFMT == kind)
+    }
+
+    /// What is known of it, links followed if asked (matters only without isolation).
+    pub fn stat(self, follow: bool) -> Result<Stat, Errno> {
+        match self.stat {
+            Some(stat) => Ok(stat),
+            None => host::fs::stat_fd(self.pin_target(follow)?.as_raw_fd()),
         }
     }
 

@@ -292,7 +292,7 @@ fn mounts(kernel: &Kernel) -> Vec<u8> {
 }
 
 fn process_stat(kernel: &Kernel, comm: &str) -> Vec<u8> {
-    let (pid, parent) = (kernel.pid(), host::process::parent_pid());
+    let (pid, parent) = (kernel.pid(), kernel.parent_pid());
     let group = host::process::process_group(0).unwrap_or(pid);
     let session = host::process::session(0).unwrap_or(pid);
     let threads = kernel.tasks.lock().by_tid.len();
@@ -302,7 +302,7 @@ fn process_stat(kernel: &Kernel, comm: &str) -> Vec<u8> {
 }
 
 fn process_status(kernel: &Kernel, comm: &str) -> Vec<u8> {
-    let (pid, parent) = (kernel.pid(), host::process::parent_pid());
+    let (pid, parent) = (kernel.pid(), kernel.parent_pid());
     let [uid, euid, suid] = host::process::user_ids();
     let [gid, egid, sgid] = host::process::group_ids();
     let threads = kernel.tasks.lock().by_tid.len();

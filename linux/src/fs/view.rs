@@ -8,6 +8,7 @@ use crate::errno::Errno;
 use crate::host;
 use crate::kernel::Lock;
 use crate::{Error, fs::private};
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -41,6 +42,8 @@ pub(crate) struct View {
     /// Without isolation: absolute paths are looked up here first.
     overlay: Option<Arc<OwnedFd>>,
     pub cwd: Lock<Vec<u8>>,
+    /// Folders that are reached through links which the guest cannot change, and where they are.
+    pub folders: Lock<HashMap<Vec<u8>, Vec<u8>>>,
     scratch: private::Scratch,
 }
 
@@ -128,6 +131,7 @@ impl View {
             mounts: Lock::new(Arc::new(mounts)),
             passthrough: config.host,
             overlay,
+            folders: Lock::default(),
             cwd: Lock::new(cwd.unwrap_or_default()),
             scratch: private::Scratch::new(),
         })
@@ -147,6 +151,11 @@ impl View {
 
     pub fn mounts(&self) -> Arc<Vec<Mount>> {
         self.mounts.lock().clone()
+    }
+
+    /// Holds all locks of the view, for a fork.
+    pub fn fork_guard(&self) -> impl Sized + '_ {
+        (self.mounts.lock(), self.cwd.lock(), self.folders.lock())
     }
 
     /// Removes this run's private directories. Not in forked children.
@@ -316,6 +325,7 @@ impl View {
             path: target,
             beneath: false,
             pin: Some(pin),
+            stat: None,
             guest: path.to_vec(),
             writable: true,
             directory: false,

@@ -71,8 +71,13 @@ impl View {
             Err(Errno::ENOENT) => None,
             Err(errno) => return Err(errno),
         };
+        let stat = pin
+            .as_ref()
+            .map(|pin| host::fs::stat_fd(pin.as_raw_fd()))
+            .transpose()?;
         let guest = path.to_vec();
         Ok(Found::Host(Place {
+            stat,
             start,
             path: inside,
             beneath: true,
@@ -100,15 +105,52 @@ impl View {
             if !self.is_virtual(&joined) {
                 match self.probe(&joined, directory) {
                     // A link somewhere on the way.
-                    Err(Errno::ELOOP) => {}
+                    Err(Errno::ELOOP) => {
+                        return self.walk_links(kernel, &joined, follow || directory, directory);
+                    }
                     Ok(Found::Host(place)) if is_link(&place) && (follow || directory) => {}
                     found => return found,
                 }
             }
         }
         self.walk_slowly(kernel, base, path, follow || directory, directory)
+            .map(|walked| walked.0)
     }
 
+    /// Resolves a path with a link in one of its directories. Where that leads is remembered if
+    /// the guest cannot change it: `/lib` and `/bin` are such links, and used all the time.
+    fn walk_links(
+        &self,
+        kernel: Option<&Kernel>,
+        path: &[u8],
+        follow: bool,
+        directory: bool,
+    ) -> Result<Found, Errno> {
+        const MOST: usize = 1024;
+        let (folder, name) = path.split_at(parent_len(path));
+        let known = self.folders.lock().get(folder).cloned();
+        if let Some(known) = known {
+            match self.probe(&[&known, name].concat(), directory) {
+                Err(Errno::ELOOP) => {}
+                Ok(Found::Host(place)) if is_link(&place) && follow => {}
+                found => return found,
+            }
+        }
+        let (found, fixed) = self.walk_slowly(kernel, b"", path, follow, directory)?;
+        if let Found::Host(place) = &found
+            && let Some(folder_found) = place.guest.strip_suffix(name)
+            && fixed
+        {
+            let mut folders = self.folders.lock();
+            if folders.len() < MOST {
+                folders.insert(folder.to_vec(), folder_found.to_vec());
+            }
+        }
+        Ok(found)
+    }
+
+    /// The same, component by component. Also whether all that was met on the way is the host's and
+    /// not the guest's to change.
     fn walk_slowly(
         &self,
         kernel: Option<&Kernel>,
@@ -116,7 +158,8 @@ impl View {
         path: &[u8],
         follow: bool,
         directory: bool,
-    ) -> Result<Found, Errno> {
+    ) -> Result<(Found, bool), Errno> {
+        let mut fixed = true;
         let mut current = base.to_vec();
         let mut rest: Vec<Vec<u8>> = components(path);
         let mut links = 0;
@@ -133,12 +176,15 @@ impl View {
             } else {
                 self.probe(&candidate, last && directory)?
             };
+            fixed &= matches!(&found, Found::Host(place) if !place.writable);
             let target = match &found {
                 Found::Host(place) if is_link(place) => {
                     place.pin.as_ref().map(link_target).transpose()?
                 }
                 Found::Node(Node::Link(target), _) => Some(target.clone()),
-                Found::Node(Node::Fd(fd), _) if last && follow => return Ok(Found::Fd(*fd)),
+                Found::Node(Node::Fd(fd), _) if last && follow => {
+                    return Ok((Found::Fd(*fd), false));
+                }
                 Found::Node(Node::Fd(fd), _) if !last => {
                     let path =
                         kernel.and_then(|kernel| kernel.fds.lock().get(*fd).ok()?.path.clone());
@@ -160,11 +206,13 @@ impl View {
                     }
                     rest.extend(components(&target));
                 }
-                _ if last => return Ok(found),
+                _ if last => return Ok((found, fixed)),
                 _ => {
                     if let Found::Host(place) = &found {
-                        let pin = place.pin.as_ref().ok_or(Errno::ENOENT)?;
-                        if host::fs::stat_fd(pin.as_raw_fd())?.mode & S_IFMT != S_IFDIR {
+                        if place.pin.is_none() {
+                            return Err(Errno::ENOENT);
+                        }
+                        if !place.is(S_IFDIR) {
                             return Err(Errno::ENOTDIR);
                         }
                     }
@@ -174,9 +222,9 @@ impl View {
         }
         if self.is_virtual(&current) {
             let node = kernel.and_then(|kernel| proc::lookup(kernel, &current));
-            return Ok(Found::Node(node.ok_or(Errno::ENOENT)?, current));
+            return Ok((Found::Node(node.ok_or(Errno::ENOENT)?, current), false));
         }
-        self.probe(&current, directory)
+        self.probe(&current, directory).map(|found| (found, false))
     }
 }
 
@@ -191,9 +239,7 @@ fn components(path: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn is_link(place: &Place) -> bool {
-    place.pin.as_ref().is_some_and(|pin| {
-        host::fs::stat_fd(pin.as_raw_fd()).is_ok_and(|stat| stat.mode & S_IFMT == S_IFLNK)
-    })
+    place.is(S_IFLNK)
 }
 
 impl Kernel {
@@ -248,6 +294,7 @@ impl Kernel {
             path: c_string(path)?,
             beneath: false,
             pin: None,
+            stat: None,
             guest,
             writable: true,
             directory: false,
