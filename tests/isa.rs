@@ -104,8 +104,8 @@ fn compiled(state: &mut HartState, space: &Arc<UserSpace>, limit: u64) -> Ended 
             jit::Exit::Limit => break Ended::Limit,
             jit::Exit::FenceI => continue,
             jit::Exit::Trap(trap) => break Ended::Trap(trap),
-            // No code: that is as it should be only behind the instruction.
-            jit::Exit::Interpret | jit::Exit::Missing => {}
+            // A fault, or no code, which is as it should be only behind the instruction.
+            jit::Exit::Replay | jit::Exit::Interpret | jit::Exit::Missing => {}
             exit @ jit::Exit::Poll => panic!("a run without poll ended with {exit:?}"),
         }
         let excused = hart.state().instret != state.instret
