@@ -115,7 +115,7 @@ impl Region {
         let mut pages: Vec<u64> = self
             .blocks
             .iter()
-            .flat_map(|block| block.start >> 12..=block.end.max(block.start + 1) - 1 >> 12)
+            .flat_map(|block| block.start >> 12..=(block.end.max(block.start + 1) - 1) >> 12)
             .collect();
         pages.sort_unstable();
         pages.dedup();

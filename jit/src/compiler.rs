@@ -43,6 +43,7 @@ impl JITMemoryProvider for Provider {
 /// addresses of both.
 pub struct Links {
     /// The jumps out of it.
+    #[expect(clippy::vec_box, reason = "compiled code holds the slots' addresses")]
     pub slots: Vec<Box<Slot>>,
     /// Its entries.
     pub descriptors: Box<[Descriptor]>,
@@ -143,6 +144,7 @@ struct Slots<'a> {
     own: FuncId,
     own_ref: Option<FuncRef>,
     missing: u64,
+    #[expect(clippy::vec_box, reason = "compiled code holds the slots' addresses")]
     slots: Vec<Box<Slot>>,
 }
 
@@ -155,7 +157,9 @@ impl Linker for Slots<'_> {
     }
 
     fn own(&mut self, func: &mut Function) -> FuncRef {
-        *self.own_ref.get_or_insert_with(|| self.module.declare_func_in_func(self.own, func))
+        *self
+            .own_ref
+            .get_or_insert_with(|| self.module.declare_func_in_func(self.own, func))
     }
 
     fn float_thunk(&mut self, func: &mut Function) -> FuncRef {
@@ -168,7 +172,11 @@ impl Linker for Slots<'_> {
 impl Compiler {
     /// A compiler with an empty generation.
     pub fn new(options: &Options) -> Result<Compiler, Error> {
-        let isa = isa(options)?;
+        Compiler::for_isa(options, isa(options)?)
+    }
+
+    /// A compiler for some host. What it makes for another one than this is to be read, never run.
+    pub fn for_isa(options: &Options, isa: OwnedTargetIsa) -> Result<Compiler, Error> {
         let settings = translation(options, &*isa);
         let arena = Arena::new(options.code_bytes).map_err(|source| Error::Reserve {
             bytes: options.code_bytes,
@@ -267,7 +275,9 @@ impl Compiler {
             .then(|| self.context.func.display().to_string());
         self.module
             .define_function(id, &mut self.context)
-            .and_then(|()| self.module.finalize_definitions())
+            .map_err(|error| failed(format!("{error:?}")))?;
+        self.module
+            .finalize_definitions()
             .map_err(|error| failed(format!("{error:?}")))?;
         let compiled = self
             .context
@@ -364,6 +374,7 @@ struct Fixed {
 }
 
 /// The functions that every generation begins with.
+#[expect(clippy::result_large_err, reason = "the error is Cranelift's")]
 fn fixed_functions(
     module: &mut JITModule,
     context: &mut cranelift_codegen::Context,
@@ -425,6 +436,7 @@ fn fixed_functions(
     })
 }
 
+#[expect(clippy::result_large_err, reason = "the error is Cranelift's")]
 fn define(
     module: &mut JITModule,
     context: &mut cranelift_codegen::Context,

@@ -13,6 +13,7 @@ mod context;
 mod error;
 mod exit;
 mod explain;
+pub mod foreign;
 mod graph;
 mod helpers;
 mod host;

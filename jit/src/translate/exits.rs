@@ -85,12 +85,19 @@ impl Translator<'_, '_> {
         let value = self.b.ins().iconst(types::I64, pc as i64);
         self.keep_promises(value);
         self.finish();
-        if let Some(entry) = self.graph.entries.iter().position(|&(entry, _)| entry == pc) {
+        if let Some(entry) = self
+            .graph
+            .entries
+            .iter()
+            .position(|&(entry, _)| entry == pc)
+        {
             // A call of itself needs no slot: whoever may run this code may run it again.
             let own = self.linker.own(self.b.func);
             let entry = self.b.ins().iconst(types::I64, entry as i64);
             let (sp, a0) = (self.read(X::SP.index()), self.read(X::A0.index()));
-            self.b.ins().return_call(own, &[self.context, entry, sp, a0]);
+            self.b
+                .ins()
+                .return_call(own, &[self.context, entry, sp, a0]);
             return;
         }
         let slot = self.linker.slot(pc);

@@ -10,6 +10,7 @@ use super::Translator;
 use super::registers::trusted;
 use crate::analysis::registers::GUARD;
 use crate::context::offset;
+use crate::helpers;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value, types};
 use frontend::{F, Fcmp, Fl, FmvX, Fr, Fr1, Fr2, Fr4, Fs, FtoX, Insn, Op, Rm, X, XmvF, XtoF};
@@ -296,7 +297,10 @@ impl Translator<'_, '_> {
                 offset::SCRATCH + 8 * index as i32,
             );
         }
-        let word = self.b.ins().iconst(types::I32, i64::from(insn.encode()));
+        let word = self
+            .b
+            .ins()
+            .iconst(types::I32, i64::from(helpers::pack(insn)));
         self.b
             .ins()
             .store(trusted(), word, context, offset::OPERATION);
@@ -361,7 +365,14 @@ impl Translator<'_, '_> {
     }
 
     /// fcvt to an integer: rounded first, then checked to be in range, then converted.
-    pub(super) fn to_integer(&mut self, o: FtoX, ty: Type, to: Type, signed: bool, insn: Insn) {
+    pub(super) fn float_to_integer(
+        &mut self,
+        o: FtoX,
+        ty: Type,
+        to: Type,
+        signed: bool,
+        insn: Insn,
+    ) {
         let a = self.float(o.rs1, ty);
         let result = Result::Integer(o.rd);
         let rounded = match o.rm {
@@ -425,10 +436,17 @@ impl Translator<'_, '_> {
     }
 
     /// fcvt from an integer.
-    pub(super) fn from_integer(&mut self, o: XtoF, ty: Type, from: Type, signed: bool, insn: Insn) {
+    pub(super) fn integer_to_float(
+        &mut self,
+        o: XtoF,
+        ty: Type,
+        from: Type,
+        signed: bool,
+        insn: Insn,
+    ) {
         let x = self.x(o.rs1);
         let result = Result::Float(o.rd, ty);
-        if !nearest(o.rm) && !(ty == types::F64 && from == types::I32) {
+        if !(nearest(o.rm) || ty == types::F64 && from == types::I32) {
             return self.help(insn, &[x], result);
         }
         let x = if from == types::I64 {

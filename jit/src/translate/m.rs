@@ -37,9 +37,7 @@ pub fn divu(b: &mut FunctionBuilder<'_>, x: Value, y: Value) -> Value {
     let ty = b.func.dfg.value_type(x);
     let (y, zero) = divisor(b, y);
     let quotient = b.ins().udiv(x, y);
-    let ones = b
-        .ins()
-        .iconst(ty, -1i64 & (u64::MAX >> (64 - ty.bits())) as i64);
+    let ones = b.ins().iconst(ty, (u64::MAX >> (64 - ty.bits())) as i64);
     b.ins().select(zero, ones, quotient)
 }
 
@@ -54,9 +52,7 @@ pub fn div(b: &mut FunctionBuilder<'_>, x: Value, y: Value) -> Value {
     let (y, zero, minus_one) = signed_divisor(b, y);
     let quotient = b.ins().sdiv(x, y);
     let negated = b.ins().ineg(x);
-    let ones = b
-        .ins()
-        .iconst(ty, -1i64 & (u64::MAX >> (64 - ty.bits())) as i64);
+    let ones = b.ins().iconst(ty, (u64::MAX >> (64 - ty.bits())) as i64);
     let finite = b.ins().select(minus_one, negated, quotient);
     b.ins().select(zero, ones, finite)
 }

@@ -249,7 +249,7 @@ impl Translator<'_, '_> {
             );
             // The code of a load is told from others by its number modulo `memory::TRAP_CODES`,
             // and is in the block where the load is: blocks must not be too long for that.
-            if self.sites.len() % memory::TRAP_CODES == 0 {
+            if self.sites.len().is_multiple_of(memory::TRAP_CODES) {
                 self.break_block();
             }
             let branch = step
