@@ -217,6 +217,9 @@ impl Drop for Process {
     fn drop(&mut self) {
         if !self.kernel.forked.load(Ordering::SeqCst) {
             self.kernel.view.clean_up();
+            if self.kernel.tasks.lock().by_tid.is_empty() || self.kernel.exact() {
+                self.kernel.fds.lock().close_all();
+            }
         }
     }
 }

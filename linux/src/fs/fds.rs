@@ -34,7 +34,7 @@ pub(crate) struct Entry {
     pub cloexec: bool,
     /// The guest wants no waiting (only for `Kind::Event`, else the host knows).
     pub nonblock: bool,
-    /// Lies where the guest may change things.
+    /// Lies where the guest may change things: not only contents but names, modes, times.
     pub writable: bool,
     /// A directory that exists only in the guest's view.
     pub listing: Option<Arc<Mutex<Listing>>>,
@@ -66,6 +66,8 @@ pub(crate) struct FdTable {
     /// Numbers that the host process was started with and that the guest does not get. Nobody
     /// uses them, so the guest may take the numbers for files of its own.
     unused: BTreeSet<i32>,
+    /// Numbers that the guest got from the host process: not ours to close in the end.
+    inherited: BTreeSet<i32>,
 }
 
 impl FdTable {
@@ -82,10 +84,12 @@ impl FdTable {
                     continue;
                 }
                 let mut entry = Entry::new(kind_of(fd));
+                entry.writable = view.passthrough;
                 if let Some(path) = view.path_of_inherited(fd) {
                     entry.path = Some(path.into());
                 }
                 table.by_number.insert(fd, entry);
+                table.inherited.insert(fd);
             }
         }
         table
@@ -125,6 +129,16 @@ impl FdTable {
     pub fn remove(&mut self, fd: i32) -> Result<Entry, Errno> {
         self.by_number.remove(&fd).ok_or(Errno::EBADF)
     }
+    /// The process is over: what it opened is closed.
+    pub fn close_all(&mut self) {
+        for (fd, _) in std::mem::take(&mut self.by_number) {
+            if !self.inherited.contains(&fd) {
+                // Whatever the host says, the number is free afterwards.
+                let _ = host::fds::close(fd);
+            }
+        }
+    }
+
     /// Numbers in a range.
     pub fn numbers(&self, range: std::ops::RangeInclusive<i32>) -> Vec<i32> {
         self.by_number.range(range).map(|(&fd, _)| fd).collect()

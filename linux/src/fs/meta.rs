@@ -1,6 +1,5 @@
 //! What is known about files: stat, access, modes, owners, times.
 
-use super::fds::Kind;
 use super::io::checked_fd;
 use super::proc::Node;
 use super::walk::Found;
@@ -197,15 +196,15 @@ fn changeable(
     if writable { Ok(pin) } else { Err(Errno::EROFS) }
 }
 
-/// A descriptor whose file the guest may change.
+/// A descriptor whose file the guest may change, beyond its contents. Not what it was started
+/// with, nor devices: they are the host's.
 fn changeable_fd(call: &Call, n: usize) -> Result<RawFd, Errno> {
     let fd = call.int(n);
     let fds = call.kernel.fds.lock();
-    let entry = fds.get(fd)?;
-    if !entry.writable && entry.kind == Kind::Plain {
-        Err(Errno::EROFS)
-    } else {
+    if fds.get(fd)?.writable {
         Ok(fd)
+    } else {
+        Err(Errno::EROFS)
     }
 }
 

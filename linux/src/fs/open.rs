@@ -64,9 +64,22 @@ fn is_special(place: &super::place::Place) -> Result<bool, Errno> {
 /// Opens what a descriptor refers to anew, with other flags.
 fn reopen(kernel: &Kernel, number: i32, flags: u32) -> Result<(OwnedFd, Entry), Errno> {
     let entry = kernel.fds.lock().get(number)?.clone();
-    let writes = flags & O_ACCMODE != O_RDONLY || flags & O_TRUNC != 0;
-    if writes && !entry.writable && entry.kind == Kind::Plain {
-        return Err(Errno::EROFS);
+    if !entry.writable && entry.kind == Kind::Plain {
+        // With no more than it was opened with.
+        let has = host::fds::status_flags(number)? & O_ACCMODE;
+        let wants = flags & O_ACCMODE;
+        let wants = if flags & O_TRUNC != 0 && wants == O_RDONLY {
+            O_WRONLY
+        } else {
+            wants
+        };
+        if has != O_RDWR && wants != has {
+            return Err(if has == O_RDONLY {
+                Errno::EROFS
+            } else {
+                Errno::EACCES
+            });
+        }
     }
     let path = host::fs::fd_path(number);
     let fd = host::fs::open_at(host::fs::CURRENT_DIR, &path, flags & !O_NOFOLLOW, 0)?;
@@ -93,12 +106,12 @@ fn open_node(
         return Err(Errno::ENOTDIR);
     }
     let here = host::fs::CURRENT_DIR;
-    let device = |name: &str, entry: Entry| {
+    let device = |name: &str| {
         let name = super::place::c_string(name.as_bytes())?;
-        Ok((
-            host::fs::open_at(here, &name, flags & !(O_CREAT | O_TRUNC), 0)?,
-            entry,
-        ))
+        let fd = host::fs::open_at(here, &name, flags & !(O_CREAT | O_TRUNC), 0)?;
+        let mut entry = Entry::at(Kind::Stream, path);
+        entry.writable = kernel.view.passthrough;
+        Ok((fd, entry))
     };
     match node {
         Node::Directory(entries) => directory(entries.clone(), path, writes),
@@ -117,8 +130,8 @@ fn open_node(
         }
         Node::Link(_) => Err(Errno::ELOOP),
         Node::Fd(_) => Err(Errno::ELOOP),
-        Node::Device(name) => device(name, Entry::at(Kind::Stream, path)),
-        Node::Terminal(name) => device(name, Entry::at(Kind::Stream, path)),
+        Node::Device(name) => device(name),
+        Node::Terminal(name) => device(name),
     }
 }
 

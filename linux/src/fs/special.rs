@@ -6,7 +6,7 @@ use crate::abi::*;
 use crate::call::{Call, SysResult};
 use crate::errno::Errno;
 use crate::host;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// Gives a number that the host just made to the guest.
 pub(crate) fn adopt(call: &Call, fd: i32, entry: Entry) -> Result<i32, Errno> {
@@ -114,18 +114,25 @@ pub(crate) fn memfd_create(call: &mut Call) -> SysResult {
     Ok(call.kernel.fds.lock().add(fd, entry)? as u64)
 }
 
-/// inotify only ever says that nothing happens: what happens on the host is not the guest's.
 pub(crate) fn inotify_init1(call: &mut Call) -> SysResult {
     let fd = host::poll::inotify()?;
     Ok(adopt(call, fd, event_entry(call.uint(0)))? as u64)
 }
+
 pub(crate) fn inotify_add_watch(call: &mut Call) -> SysResult {
-    call.kernel.fds.lock().get(call.int(0))?;
-    call.path(1)?;
-    Ok(1)
+    const IN_DONT_FOLLOW: u32 = 0x0200_0000;
+    let fd = super::io::checked_fd(call, 0)?;
+    let (path, mask) = (call.path(1)?, call.uint(2));
+    let follow = mask & IN_DONT_FOLLOW == 0;
+    let place = call.kernel.find_place(AT_FDCWD, &path, follow)?;
+    let pin = place.pin_target(follow)?;
+    // Through the file held open, so that the host resolves nothing of the guest's path.
+    Ok(host::poll::inotify_add(fd, pin.as_raw_fd(), mask & !IN_DONT_FOLLOW)? as u64)
 }
+
 pub(crate) fn inotify_rm_watch(call: &mut Call) -> SysResult {
-    call.kernel.fds.lock().get(call.int(0))?;
+    let fd = super::io::checked_fd(call, 0)?;
+    host::poll::inotify_remove(fd, call.int(1))?;
     Ok(0)
 }
 

@@ -108,8 +108,21 @@ fn nanos(spec: &libc::itimerspec) -> (u64, u64) {
     (one(spec.it_interval), one(spec.it_value))
 }
 
-/// inotify_init1, inotify_add_watch and inotify_rm_watch.
+/// An instance for watching files.
 pub(crate) fn inotify() -> Result<i32, Errno> {
     // SAFETY: plain system call.
     unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) }.checked()
+}
+
+/// Watches an open file, also one opened with O_PATH.
+pub(crate) fn inotify_add(inotify: i32, fd: i32, mask: u32) -> Result<i32, Errno> {
+    let path = super::fs::fd_path(fd);
+    // SAFETY: the path ends with NUL.
+    unsafe { libc::inotify_add_watch(inotify, path.as_ptr(), mask) }.checked()
+}
+
+pub(crate) fn inotify_remove(inotify: i32, watch: i32) -> Result<(), Errno> {
+    // SAFETY: plain system call.
+    unsafe { libc::inotify_rm_watch(inotify, watch) }.checked()?;
+    Ok(())
 }
