@@ -53,7 +53,7 @@ const CHORES: &[Chore] = &[
     ),
     chore(
         "soak",
-        "the tests with a hundred times as many random programs",
+        "the random tests in full, a hundred times CI's",
         run::soak,
     ),
     chore("fuzz", "run one fuzzer for some seconds", run::fuzz),

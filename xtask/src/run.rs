@@ -2,18 +2,21 @@
 
 use crate::command::{cargo, find, run as execute};
 
-/// `cargo xtask soak [NAME]`: the tests with a hundred times CI's random programs.
+/// `cargo xtask soak [NAME]`: the random tests in full; `NAME` is a part of a test's name.
 ///
-/// Tests that draw random cases take `BHV_SOAK` per cent of their full number; CI leaves it at 1.
+/// They take `BHV_SOAK` per cent of their full number of cases; CI leaves it at 1.
 pub fn soak(arguments: &[String]) -> Result<(), String> {
-    let test = ["test", "--workspace", "--release", "--no-fail-fast", "--"];
-    execute(
-        cargo()
-            .args(test)
-            .args(arguments)
-            .args(["--nocapture"])
-            .env("BHV_SOAK", "100"),
-    )
+    for what in [
+        ["-p", "fuzzing", "-p", "interp"],
+        ["-p", "baby_hypervisor", "--test", "random"],
+    ] {
+        let mut test = cargo();
+        test.args(["test", "--release", "--no-fail-fast"])
+            .args(what)
+            .env("BHV_SOAK", "100");
+        execute(test.arg("--").args(arguments).arg("--nocapture"))?;
+    }
+    Ok(())
 }
 
 /// `cargo xtask bench …`: the same as `bhv bench …`, built first.
