@@ -102,3 +102,18 @@ fn arguments_and_exit_codes_pass_through() {
         assert_eq!(got.code, 42);
     }
 }
+
+#[test]
+fn the_demo_finds_everything_as_it_should_be() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bhv"));
+    command.arg("demo");
+    let got = wait(command, PATIENCE);
+    let printed = String::from_utf8_lossy(&got.stdout);
+    assert_eq!(
+        got.code,
+        0,
+        "{printed}{}",
+        String::from_utf8_lossy(&got.stderr)
+    );
+    assert!(printed.contains('✓') && !printed.contains('✗'), "{printed}");
+}
