@@ -32,10 +32,57 @@ impl Children {
     pub fn is_empty(&self) -> bool {
         self.by_pid.is_empty()
     }
+}
 
-    /// The host's number of a process that the guest names.
+impl Kernel {
+    /// The host's number of a process that the guest names. Under exact scheduling a process does
+    /// not know its own.
     pub fn host_pid(&self, pid: i32) -> i32 {
-        pid
+        if self.exact() && pid == self.parent_pid() {
+            host::process::parent_pid()
+        } else {
+            pid
+        }
+    }
+
+    /// Whether the guest may deal with a process: with isolation only with those of its run.
+    pub fn knows(&self, host_pid: i32) -> bool {
+        self.view.passthrough
+            || self
+                .roster
+                .as_ref()
+                .is_some_and(|roster| roster.contains(host_pid))
+    }
+
+    /// Sends a signal to other processes, as kill(2): to one, to a group (0 or negative), or to
+    /// all (-1).
+    pub fn kill_others(&self, pid: i32, number: i32) -> Result<(), Errno> {
+        if self.view.passthrough {
+            return host::signal::kill(self.host_pid(pid), number);
+        }
+        let roster = self.roster.as_ref().ok_or(Errno::ESRCH)?;
+        if pid > 0 {
+            let pid = self.host_pid(pid);
+            return if roster.contains(pid) {
+                host::signal::kill(pid, number)
+            } else {
+                Err(Errno::ESRCH)
+            };
+        }
+        let group = match pid {
+            0 => Some(host::process::process_group(0)?),
+            -1 => None,
+            pid => Some(-pid),
+        };
+        let own = host::process::pid();
+        let mut found = false;
+        for pid in roster.all() {
+            let in_group = group.is_none_or(|group| host::process::process_group(pid) == Ok(group));
+            if in_group && (group.is_some() || pid != own) {
+                found |= host::signal::kill(pid, number).is_ok();
+            }
+        }
+        if found { Ok(()) } else { Err(Errno::ESRCH) }
     }
 }
 
@@ -94,6 +141,9 @@ fn become_child(task: &mut Task, args: &CloneArgs, pipe: Option<(OwnedFd, OwnedF
     let pid = host::process::pid();
     kernel.exact_parent.store(kernel.pid(), Ordering::SeqCst);
     kernel.pid.store(pid, Ordering::SeqCst);
+    if let Some(roster) = &kernel.roster {
+        roster.add(pid);
+    }
     task.tid = pid;
     task.shared.tid.store(pid, Ordering::SeqCst);
     task.shared.sleeper.adopt();
@@ -131,6 +181,9 @@ fn finish_parent(
     pipe: Option<(OwnedFd, OwnedFd)>,
 ) -> SysResult {
     let kernel = call.kernel.clone();
+    if let Some(roster) = &kernel.roster {
+        roster.add(pid);
+    }
     if args.flags & CLONE_PARENT_SETTID != 0 {
         let _ = call.task.guest.write_u32(args.parent_tid, pid as u32);
     }
@@ -219,7 +272,7 @@ pub(crate) fn child_ends(task: &mut Task) {
 fn wait(call: &mut Call, kind: u64, id: i32, options: u32) -> Result<Option<Waited>, Fail> {
     let kernel = call.kernel.clone();
     let host_id = if kind == P_PID {
-        kernel.children.lock().host_pid(id)
+        kernel.host_pid(id)
     } else {
         id
     };
@@ -227,6 +280,9 @@ fn wait(call: &mut Call, kind: u64, id: i32, options: u32) -> Result<Option<Wait
         let ended = matches!(waited.code, 1..=3);
         if ended && options & WNOWAIT == 0 {
             kernel.children.lock().by_pid.remove(&waited.pid);
+            if let Some(roster) = &kernel.roster {
+                roster.remove(waited.pid);
+            }
         }
         return Ok(Some(waited));
     }
@@ -321,7 +377,13 @@ pub(crate) fn waitid(call: &mut Call) -> SysResult {
 }
 
 pub(crate) fn pidfd_open(call: &mut Call) -> SysResult {
-    let pid = call.kernel.children.lock().host_pid(call.int(0));
+    let pid = match call.int(0) {
+        pid if pid == call.kernel.pid() => host::process::pid(),
+        pid => call.kernel.host_pid(pid),
+    };
+    if !call.kernel.knows(pid) {
+        return Err(Errno::ESRCH.into());
+    }
     let fd = host::process::pidfd(pid)?;
     let entry = Entry {
         cloexec: true,

@@ -164,6 +164,11 @@ pub(crate) fn getpriority(call: &mut Call) -> SysResult {
     Ok((20 - host::process::priority(call.uint(0), call.uint(1))?) as u64)
 }
 pub(crate) fn setpriority(call: &mut Call) -> SysResult {
+    // Groups and users (1, 2) have members outside.
+    let (which, who) = (call.uint(0), own_is_zero(call, 1));
+    if !call.kernel.view.passthrough && (which != 0 || who != 0 && !call.kernel.knows(who)) {
+        return Err(Errno::EPERM.into());
+    }
     host::process::set_priority(call.uint(0), call.uint(1), call.int(2))?;
     Ok(0)
 }

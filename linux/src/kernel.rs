@@ -71,6 +71,8 @@ pub(crate) struct Kernel {
     pub ending: AtomicBool,
     /// This host process was forked by the guest: when it is done it exits.
     pub forked: AtomicBool,
+    /// The processes of this run.
+    pub roster: Option<crate::host::roster::Roster>,
     /// The process is not to exit but to stop where it would.
     pub hold_exit: AtomicBool,
     pub observer: Lock<Option<Arc<dyn Observer>>>,

@@ -22,7 +22,7 @@
 //! own making, a `/tmp`, `/var/tmp` and `/dev/shm` that belong to the run and end with it, and
 //! standard input, output and error. No other file that the host process was started with, no
 //! path that leads out of these, no network: `socket` gives EACCES except for local ones, which
-//! can be paired but not named. Signals go to whoever the host lets them.
+//! can be paired but not named. Signals reach the processes of the same run and nobody else.
 //!
 //! Without it (`Config::host`): everything that the host process sees, with absolute paths looked
 //! up under the root first, and programs of the host's can be started by execve.

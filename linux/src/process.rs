@@ -258,6 +258,10 @@ pub(crate) fn new_kernel(
     // saved does not see them.
     let standard_only = matches!(config.schedule, Schedule::Exact { .. });
     let fds = FdTable::inherited(&view, standard_only);
+    let roster = host::roster::Roster::new();
+    if let Some(roster) = &roster {
+        roster.add(host::process::pid());
+    }
     Ok(Arc::new(Kernel {
         umask: Lock::new(host::fs::current_umask()),
         config,
@@ -281,6 +285,7 @@ pub(crate) fn new_kernel(
         exact_parent: AtomicI32::new(1),
         ending: AtomicBool::new(false),
         forked: AtomicBool::new(false),
+        roster,
         hold_exit: AtomicBool::new(false),
         observer: Lock::new(None),
         trace: AtomicBool::new(false),

@@ -295,6 +295,33 @@ fn descriptors_of_the_emulator_are_not_the_guest_s() {
 }
 
 #[test]
+fn processes_of_the_host_get_no_signals() {
+    const KILL: u64 = 129;
+    const SIGKILL: i32 = 9;
+    let mut victim = std::process::Command::new("sleep")
+        .arg("60")
+        .spawn()
+        .unwrap();
+    let pid = victim.id() as i32;
+    let mut script = Script::new();
+    let calls = [
+        script.call(KILL, &[pid.into(), SIGKILL.into()]),
+        script.call(KILL, &[pid.into(), 0.into()]),
+        script.call(KILL, &[1.into(), 0.into()]),
+        script.call(KILL, &[(-1).into(), 0.into()]),
+        script.call(131, &[pid.into(), pid.into(), SIGKILL.into()]),
+        script.call(434, &[pid.into(), 0.into()]),
+    ];
+    let done = script.run(isolated());
+    for call in calls {
+        assert_eq!(done.results[call], errno(Errno::ESRCH), "call {call}");
+    }
+    assert!(victim.try_wait().unwrap().is_none(), "it lives");
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+}
+
+#[test]
 fn without_the_network_only_local_pairs_exist() {
     const SOCKET: u64 = 198;
     const SOCKETPAIR: u64 = 199;

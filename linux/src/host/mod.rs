@@ -7,6 +7,7 @@ pub(crate) mod io;
 pub(crate) mod net;
 pub(crate) mod poll;
 pub(crate) mod process;
+pub(crate) mod roster;
 pub(crate) mod signal;
 pub(crate) mod sleep;
 pub(crate) mod time;

@@ -7,7 +7,6 @@ use crate::abi::structs::{Reader, Writer};
 use crate::call::{Call, Restart, SysResult, Wait};
 use crate::errno::Errno;
 use crate::fs::poll::timeout;
-use crate::host as os;
 use std::sync::atomic::Ordering;
 
 fn checked_size(call: &Call, n: usize) -> Result<(), Errno> {
@@ -105,7 +104,7 @@ pub(crate) fn rt_sigsuspend(call: &mut Call) -> SysResult {
         call.task.saved_mask = Some(call.task.mask());
         call.task.set_mask(mask);
     }
-    Err(call.wait(Wait { ..Wait::default() }, Restart::Never))
+    Err(call.wait(Wait::default(), Restart::Never))
 }
 
 pub(crate) fn rt_sigtimedwait(call: &mut Call) -> SysResult {
@@ -156,9 +155,7 @@ pub(crate) fn kill(call: &mut Call) -> SysResult {
         }
         return Ok(0);
     }
-    // Everybody else is a process of the host's. With isolation the guest may only reach its own
-    // children, its parent's group is none of its business... but job control needs groups.
-    os::signal::kill(kernel.children.lock().host_pid(pid), number)?;
+    kernel.kill_others(pid, number)?;
     Ok(0)
 }
 
@@ -193,7 +190,7 @@ pub(crate) fn tgkill(call: &mut Call) -> SysResult {
         if pid != tid || pid <= 0 {
             return Err(Errno::ESRCH.into());
         }
-        os::signal::kill(call.kernel.children.lock().host_pid(pid), number)?;
+        call.kernel.kill_others(pid, number)?;
         return Ok(0);
     }
     let info = Info::own(&call.kernel, number, SI_TKILL);
@@ -220,7 +217,7 @@ pub(crate) fn rt_sigqueueinfo(call: &mut Call) -> SysResult {
             call.task.shared.attention.store(true, Ordering::SeqCst);
         }
     } else {
-        os::signal::kill(call.kernel.children.lock().host_pid(pid), number)?;
+        call.kernel.kill_others(pid, number)?;
     }
     Ok(0)
 }
