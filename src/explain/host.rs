@@ -26,6 +26,14 @@ impl Host {
         if cfg!(target_arch = "aarch64") { Host::Aarch64 } else { Host::X86_64 }
     }
 
+    /// What Cranelift calls a Linux machine of this kind.
+    pub const fn triple(self) -> &'static str {
+        match self {
+            Host::X86_64 => "x86_64-unknown-linux-gnu",
+            Host::Aarch64 => "aarch64-unknown-linux-gnu",
+        }
+    }
+
     /// The instructions in `code`, which lies at `address`. What cannot be decoded is shown as
     /// bytes.
     pub fn decode(self, code: &[u8], address: u64) -> Vec<HostInstruction> {

@@ -148,6 +148,19 @@ pub fn explain(mut launch: Launch, at: &str) -> Result<Subject, Error> {
     Ok(Subject { explained, symbols, at, end })
 }
 
+/// The same for a host that this may not be: its code is made, and never run.
+pub fn explain_for(mut launch: Launch, at: &str, host: Host) -> Result<Subject, Error> {
+    launch.engine = options(launch.engine);
+    let options = launch.engine.jit.clone();
+    let mut running = launch.start()?;
+    let symbols = running.symbols();
+    let (at, end) = place(at, &symbols)?;
+    let space = running.process().space().clone();
+    let listing = jit::foreign::listing(&options, &space, at, host.triple())?;
+    let explained = Explained::new(&listing, &space, &symbols, host);
+    Ok(Subject { explained, symbols, at, end })
+}
+
 fn options(mut options: EngineOptions) -> EngineOptions {
     options.jit.listings = true;
     options.jit.background = false;
