@@ -147,6 +147,7 @@ fn become_child(task: &mut Task, args: &CloneArgs, pipe: Option<(OwnedFd, OwnedF
     task.tid = pid;
     task.shared.tid.store(pid, Ordering::SeqCst);
     task.shared.sleeper.adopt();
+    crate::signal::host::register(&task.shared);
     {
         let mut tasks = kernel.tasks.lock();
         tasks.by_tid.clear();

@@ -94,6 +94,9 @@ impl Process {
     }
 
     pub(crate) fn with_tasks(kernel: Arc<Kernel>, mut tasks: Vec<Task>, current: usize) -> Process {
+        if let Some(main) = tasks.first() {
+            signal::host::register(&main.shared);
+        }
         for task in &tasks {
             kernel
                 .tasks

@@ -90,7 +90,6 @@ impl Task {
             kicker: cpu.kicker(),
             sleeper: host::Sleeper::new(),
         });
-        signal::host::register(&shared);
         let record = kernel
             .observer
             .lock()

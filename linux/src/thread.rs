@@ -74,6 +74,10 @@ fn run(call: &mut Call, args: CloneArgs) -> SysResult {
         return Err(Errno::EPERM.into());
     }
     if args.flags & CLONE_THREAD == 0 {
+        if args.flags & (CLONE_VM | CLONE_VFORK) == CLONE_VM {
+            // A process that shares its memory and runs beside this one.
+            return Err(Errno::EINVAL.into());
+        }
         return children::fork(call, &args);
     }
     if args.flags & OF_THREADS != OF_THREADS {

@@ -156,12 +156,13 @@ fn time(seconds: i64, nanoseconds: i64) -> Timespec {
     }
 }
 
+#[allow(clippy::unnecessary_cast, reason = "the widths differ between hosts")]
 fn stat_of(host: &libc::stat) -> Stat {
     Stat {
         dev: guest_dev(host.st_dev),
         ino: host.st_ino,
         mode: host.st_mode,
-        nlink: host.st_nlink,
+        nlink: host.st_nlink as u64,
         uid: host.st_uid,
         gid: host.st_gid,
         rdev: guest_dev(host.st_rdev),

@@ -106,8 +106,8 @@ pub(crate) fn is_ignored(number: i32) -> bool {
     }
 }
 
-/// Tells the host what to do with a signal.
-pub(crate) fn set_disposition(number: i32, disposition: Disposition) {
+/// Tells the host what to do with a signal. `child_flags`: 1 SA_NOCLDSTOP, 2 SA_NOCLDWAIT.
+pub(crate) fn set_disposition(number: i32, disposition: Disposition, child_flags: u64) {
     if ours(number) {
         return;
     }
@@ -118,6 +118,11 @@ pub(crate) fn set_disposition(number: i32, disposition: Disposition) {
         libc::sigdelset(&mut action.sa_mask, libc::SIGSEGV);
         libc::sigdelset(&mut action.sa_mask, libc::SIGBUS);
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        for (bit, flag) in [(1, libc::SA_NOCLDSTOP), (2, libc::SA_NOCLDWAIT)] {
+            if child_flags & bit != 0 {
+                action.sa_flags |= flag;
+            }
+        }
         action.sa_sigaction = match disposition {
             Disposition::Default => libc::SIG_DFL,
             Disposition::Ignore => libc::SIG_IGN,

@@ -16,7 +16,7 @@ thread_local! {
     static CURRENT: Cell<*const TaskShared> = const { Cell::new(std::ptr::null()) };
 }
 
-/// Any live guest thread, for handlers that run on another thread of the host process.
+/// A guest thread for handlers that run on another thread of the host process, see [`register`].
 static ANY: AtomicPtr<TaskShared> = AtomicPtr::new(std::ptr::null_mut());
 /// Something is in the slots.
 static ARRIVED: AtomicBool = AtomicBool::new(false);
@@ -71,12 +71,13 @@ pub(crate) fn caught(info: HostInfo) {
         current
     };
     if !task.is_null() {
-        // SAFETY: `register` has made it live for ever.
+        // SAFETY: `Entered` or `register` keep it alive.
         unsafe { (*task).wake() };
     }
 }
 
-/// Keeps a guest thread known to the handler while a host thread runs it.
+/// Keeps a guest thread known to the handler while a host thread runs it. The caller keeps the
+/// thread alive meanwhile.
 pub(crate) struct Entered {
     before: *const TaskShared,
 }
@@ -85,15 +86,17 @@ pub(crate) struct Entered {
 pub(crate) fn enter(task: &Arc<TaskShared>) -> Entered {
     let pointer = Arc::as_ptr(task);
     let before = CURRENT.with(|current| current.replace(pointer));
-    ANY.store(pointer.cast_mut(), Ordering::SeqCst);
     Entered { before }
 }
 
-/// Makes a guest thread one that the handler may meet. One reference is never given back: a
-/// handler on another host thread may hold a pointer at any time. It is small, and there is one
-/// for each guest thread.
+/// Makes a guest thread the one that the handler wakes when it runs on a host thread that runs
+/// none: the process's main thread. One reference is never given back, since a handler may hold
+/// the pointer at any time; it is small, and there is one for each process.
 pub(crate) fn register(task: &Arc<TaskShared>) {
-    std::mem::forget(task.clone());
+    let pointer = Arc::as_ptr(task).cast_mut();
+    if ANY.swap(pointer, Ordering::SeqCst) != pointer {
+        std::mem::forget(task.clone());
+    }
 }
 
 impl Drop for Entered {
@@ -164,7 +167,8 @@ pub(crate) fn follow(signals: &mut Signals, number: i32) {
     if disposition == Disposition::Catch {
         signals.set_caught(number, true);
     }
-    set_disposition(number, disposition);
+    // SA_NOCLDSTOP and SA_NOCLDWAIT are the host's business: the children are its processes.
+    set_disposition(number, disposition, signals.action(number).flags & 3);
 }
 
 /// The same for all signals: after execve.
