@@ -38,7 +38,10 @@ pub enum Error {
 impl Error {
     /// A mistake on the command line.
     pub fn usage(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Error::Usage { what: what.into(), remedy: remedy.into() }
+        Error::Usage {
+            what: what.into(),
+            remedy: remedy.into(),
+        }
     }
 
     /// The whole message, as it goes to stderr.

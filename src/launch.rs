@@ -26,7 +26,11 @@ impl Launch {
         let path = path.into();
         let argv = vec![path.as_os_str().as_encoded_bytes().to_vec()];
         Launch {
-            program: Program { path, argv, envp: Vec::new() },
+            program: Program {
+                path,
+                argv,
+                envp: Vec::new(),
+            },
             config: Config::default(),
             engine: EngineOptions::new(EngineKind::Jit, false),
             observer: None,
@@ -67,7 +71,11 @@ impl Launch {
         if let Some(observer) = self.observer {
             process.observe(observer);
         }
-        Ok(Running { process, engine, title: self.program.argv })
+        Ok(Running {
+            process,
+            engine,
+            title: self.program.argv,
+        })
     }
 }
 
@@ -105,8 +113,13 @@ impl Running {
     pub fn symbols(&self) -> Symbols {
         let config = self.process.config();
         let host = |guest: &Path| {
-            let inside = config.root.as_ref().map(|root| root.join(guest.strip_prefix("/").unwrap_or(guest)));
-            inside.filter(|path| path.exists()).unwrap_or_else(|| guest.to_owned())
+            let inside = config
+                .root
+                .as_ref()
+                .map(|root| root.join(guest.strip_prefix("/").unwrap_or(guest)));
+            inside
+                .filter(|path| path.exists())
+                .unwrap_or_else(|| guest.to_owned())
         };
         Symbols::of_space(self.process.space(), host)
     }

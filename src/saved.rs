@@ -60,5 +60,9 @@ pub fn resume(path: &Path, engine: EngineOptions) -> Result<Running, Error> {
     space::restore(&reader, &space, &|_, _| None)?;
     let engine = Engine::new(space.clone(), engine)?;
     let process = Process::resume(image, config, space, engine.cpu())?;
-    Ok(Running { process, engine, title: meta.title })
+    Ok(Running {
+        process,
+        engine,
+        title: meta.title,
+    })
 }

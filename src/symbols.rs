@@ -34,7 +34,11 @@ impl Symbols {
                     && !name.starts_with('$')
                 {
                     let start = symbol.address().wrapping_add(bias);
-                    symbols.push(Symbol { start, size: symbol.size(), name: name.to_owned() });
+                    symbols.push(Symbol {
+                        start,
+                        size: symbol.size(),
+                        name: name.to_owned(),
+                    });
                 }
             }
         }
@@ -60,7 +64,10 @@ impl Symbols {
 
     /// `name` or `name+0x10` for an address within a symbol.
     pub fn name(&self, va: u64) -> Option<String> {
-        let index = self.symbols.partition_point(|symbol| symbol.start <= va).checked_sub(1)?;
+        let index = self
+            .symbols
+            .partition_point(|symbol| symbol.start <= va)
+            .checked_sub(1)?;
         let symbol = &self.symbols[index];
         match va - symbol.start {
             0 => Some(symbol.name.clone()),
@@ -94,6 +101,9 @@ fn of_mapping(vma: &Vma, host: &impl Fn(&Path) -> PathBuf) -> Option<Symbols> {
         let (start, size) = segment.file_range();
         start & !0xfff <= *offset && *offset < start + size
     })?;
-    let in_file = segment.address().wrapping_sub(segment.file_range().0).wrapping_add(*offset);
+    let in_file = segment
+        .address()
+        .wrapping_sub(segment.file_range().0)
+        .wrapping_add(*offset);
     Some(Symbols::of_file(&bytes, vma.start.wrapping_sub(in_file)))
 }

@@ -10,12 +10,18 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn guest(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/bin").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("guests/bin")
+        .join(name)
 }
 
 fn diff(options: &[&str], name: &str, arguments: &[&str]) -> Outcome {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bhv"));
-    command.args(["diff", "run"]).args(options).arg(guest(name)).args(arguments);
+    command
+        .args(["diff", "run"])
+        .args(options)
+        .arg(guest(name))
+        .args(arguments);
     wait(command, PATIENCE)
 }
 
@@ -40,10 +46,22 @@ fn found(mnemonic: &str, name: &str, arguments: &[&str]) {
     assert_eq!(outcome.code, 1, "{mnemonic} in {name}: {said}");
     let headline = said.lines().next().unwrap_or_default();
     // A compressed instruction is shown by its own name: c.xor for xor.
-    let named = headline.split([' ', '\t', '.']).any(|word| word == mnemonic);
+    let named = headline
+        .split([' ', '\t', '.'])
+        .any(|word| word == mnemonic);
     let named = named || headline.contains(&format!(": {mnemonic}\t"));
-    assert!(headline.starts_with("bhv diff: the engines differ at 0x") && named, "{said}");
-    for needed in ["the way there:", "before", "jit", "interp", "<-- differ", "instret"] {
+    assert!(
+        headline.starts_with("bhv diff: the engines differ at 0x") && named,
+        "{said}"
+    );
+    for needed in [
+        "the way there:",
+        "before",
+        "jit",
+        "interp",
+        "<-- differ",
+        "instret",
+    ] {
         assert!(said.contains(needed), "{needed} is missing: {said}");
     }
 }

@@ -33,7 +33,10 @@ fn counts(program: &str, function: &str, number: usize, host: Host) -> Result<St
         return Ok(format!("{function} has {} loops", loops.len()));
     };
     let (guest, host) = subject.explained.counts(found.range.clone());
-    Ok(format!("{host:4} / {guest:3} = {:5.2}", host as f64 / guest as f64))
+    Ok(format!(
+        "{host:4} / {guest:3} = {:5.2}",
+        host as f64 / guest as f64
+    ))
 }
 
 #[test]
@@ -47,7 +50,10 @@ fn host_instructions_for_each_guest_instruction_are_as_recorded() {
         let on = |host| counts(program, function, number, host).unwrap();
         let name = format!("{program} {function} {number}");
         let (x86, arm) = (on(Host::X86_64), on(Host::Aarch64));
-        assert!(x86.contains('=') && arm.contains('='), "{name}: {x86}, {arm}");
+        assert!(
+            x86.contains('=') && arm.contains('='),
+            "{name}: {x86}, {arm}"
+        );
         let _ = writeln!(text, "{name:<26} {x86:<18} {arm:<18}");
     }
     let golden = file("tests/listing.golden");
@@ -56,20 +62,28 @@ fn host_instructions_for_each_guest_instruction_are_as_recorded() {
         return;
     }
     let recorded = std::fs::read_to_string(&golden).unwrap_or_default();
-    assert_eq!(text, recorded, "host code changed; look at it, then BLESS=1");
+    assert_eq!(
+        text, recorded,
+        "host code changed; look at it, then BLESS=1"
+    );
 }
 
 #[test]
 fn a_region_is_shown_in_three_columns_with_a_total() {
     let subject = explain::explain(Launch::new(file("guests/bin/crc32")), "main").unwrap();
     let found = &subject.innermost_loops()[0];
-    let table = subject.explained.table(found.range.clone(), &subject.symbols);
+    let table = subject
+        .explained
+        .table(found.range.clone(), &subject.symbols);
     let mut lines = table.lines();
     let head = lines.next().unwrap();
     for column in ["guest code", "Cranelift IR", "host code"] {
         assert!(head.contains(column), "{head}");
     }
-    let rows: Vec<&str> = lines.clone().filter(|line| line.matches('│').count() == 2).collect();
+    let rows: Vec<&str> = lines
+        .clone()
+        .filter(|line| line.matches('│').count() == 2)
+        .collect();
     let (guest, host) = subject.explained.counts(found.range.clone());
     let shown = rows.iter().filter(|row| !row.starts_with(' ')).count();
     assert!(shown >= guest && guest > 0 && host > 0, "{table}");
@@ -83,5 +97,8 @@ fn a_symbol_that_does_not_exist_is_refused_with_what_is_like_it() {
         panic!("there is no such symbol");
     };
     let text = error.to_string();
-    assert!(text.contains("no symbol 'mai'") && text.contains("main"), "{text}");
+    assert!(
+        text.contains("no symbol 'mai'") && text.contains("main"),
+        "{text}"
+    );
 }

@@ -343,7 +343,11 @@ fn address(hart: &HartState, o: &I) -> u64 {
 
 #[inline(always)]
 fn branch(taken: bool, pc: u64, o: &B) -> Flow {
-    if taken { Flow::Jump(pc.wrapping_add(sext(o.imm))) } else { Flow::Next }
+    if taken {
+        Flow::Jump(pc.wrapping_add(sext(o.imm)))
+    } else {
+        Flow::Next
+    }
 }
 
 fn trap(cause: Cause) -> Result<(), Trap> {

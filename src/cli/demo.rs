@@ -19,8 +19,16 @@ pub struct Args {
 }
 
 /// The programs of the speed table.
-const SHOWN: [&str; 8] =
-    ["mixed", "sha256", "crc32", "nbody", "matmul64", "sort", "bytecode_goto", "fib"];
+const SHOWN: [&str; 8] = [
+    "mixed",
+    "sha256",
+    "crc32",
+    "nbody",
+    "matmul64",
+    "sort",
+    "bytecode_goto",
+    "fib",
+];
 
 /// `bhv demo`. Fails if anything is not as it should be.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
@@ -30,9 +38,16 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
         println!("\nThe programs are in {}.", tour.folder.display());
     } else {
         let removed = std::fs::remove_dir_all(&tour.folder);
-        removed.map_err(|source| Error::File { path: tour.folder.clone(), source })?;
+        removed.map_err(|source| Error::File {
+            path: tour.folder.clone(),
+            source,
+        })?;
     }
-    Ok(if all_well? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all_well? {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// The guest programs, unpacked, and the `bhv` to run them with.
@@ -52,10 +67,15 @@ struct Seen {
 impl Tour {
     fn new() -> Result<Tour, Error> {
         let folder = std::env::temp_dir().join(format!("bhv-demo-{}", std::process::id()));
-        let bhv = std::env::current_exe()
-            .map_err(|source| Error::File { path: "bhv".into(), source })?;
+        let bhv = std::env::current_exe().map_err(|source| Error::File {
+            path: "bhv".into(),
+            source,
+        })?;
         let tour = Tour { folder, bhv };
-        tour.unpack().map_err(|source| Error::File { path: tour.folder.clone(), source })?;
+        tour.unpack().map_err(|source| Error::File {
+            path: tour.folder.clone(),
+            source,
+        })?;
         Ok(tour)
     }
 
@@ -97,7 +117,10 @@ impl Tour {
 
     fn speed(&self) -> Result<bool, Error> {
         station("Two engines: the interpreter is plain and right, compiled code is fast");
-        println!("  {:<15} {:>9} {:>9} {:>8}   output", "program", "interp", "jit", "faster");
+        println!(
+            "  {:<15} {:>9} {:>9} {:>8}   output",
+            "program", "interp", "jit", "faster"
+        );
         let mut well = true;
         let mut product = 1.0;
         for name in SHOWN {
@@ -118,7 +141,10 @@ impl Tour {
             well &= same;
         }
         let mean = f64::powf(product, 1.0 / SHOWN.len() as f64);
-        println!("  {:<15} {:>9} {:>9} {mean:>7.1}x", "geometric mean", "", "");
+        println!(
+            "  {:<15} {:>9} {:>9} {mean:>7.1}x",
+            "geometric mean", "", ""
+        );
         Ok(verdict(well, "both engines print the same"))
     }
 
@@ -138,7 +164,10 @@ impl Tour {
         let resumed = self.bhv(&["resume", "--engine", "interp", "sort.snap"])?;
         print!("{}", resumed.out);
         let same = format!("{}{}", saved.out, resumed.out) == straight.out;
-        Ok(verdict(same && resumed.code == Some(0), "it ends as if it had not been stopped"))
+        Ok(verdict(
+            same && resumed.code == Some(0),
+            "it ends as if it had not been stopped",
+        ))
     }
 
     fn sabotage(&self) -> Result<bool, Error> {
@@ -155,7 +184,10 @@ impl Tour {
         let seen = self.bhv(&["explain", "crc32", "--at", "main", "--loop"])?;
         let head: Vec<&str> = seen.out.lines().take(24).collect();
         println!("{}\n  …", head.join("\n"));
-        Ok(verdict(seen.code == Some(0) && !seen.out.is_empty(), "there it is"))
+        Ok(verdict(
+            seen.code == Some(0) && !seen.out.is_empty(),
+            "there it is",
+        ))
     }
 
     /// Runs `bhv` in the folder, and shows the command.
@@ -168,10 +200,14 @@ impl Tour {
         let _ = std::io::stdout().flush();
         let start = Instant::now();
         let mut command = Command::new(&self.bhv);
-        command.args(args).current_dir(&self.folder).stdin(Stdio::null());
-        let output = command
-            .output()
-            .map_err(|source| Error::File { path: self.bhv.clone(), source })?;
+        command
+            .args(args)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null());
+        let output = command.output().map_err(|source| Error::File {
+            path: self.bhv.clone(),
+            source,
+        })?;
         Ok(Seen {
             code: output.status.code(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -1,8 +1,8 @@
 //! `bhv diff run`: both engines side by side.
 
 use super::options::{EngineOptions, GuestOptions};
-use crate::lockstep::{Difference, Lockstep, STRETCH};
 use crate::Error;
+use crate::lockstep::{Difference, Lockstep, STRETCH};
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -49,7 +49,10 @@ const DIFFERENT: i32 = 1;
 /// `bhv diff`.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let What::Run(args) = &args.what;
-    let mut launch = args.guest.launch(&args.engine, &args.command)?.exact(args.seed);
+    let mut launch = args
+        .guest
+        .launch(&args.engine, &args.command)?
+        .exact(args.seed);
     // What the engines do must not depend on when the compiler is done, and much is to be compiled.
     launch.engine.jit.background = false;
     launch.engine.threshold = args.engine.threshold.unwrap_or(THRESHOLD);
@@ -69,10 +72,16 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
         "syscall" => u64::MAX,
         number => number.parse().ok().filter(|&n| n > 0).ok_or_else(|| {
             let what = format!("--granularity '{number}' is no number of instructions");
-            Error::usage(what, format!("write a number such as {STRETCH}, block, or syscall"))
+            Error::usage(
+                what,
+                format!("write a number such as {STRETCH}, block, or syscall"),
+            )
         })?,
     };
-    launch.config.schedule = linux::Schedule::Exact { seed: args.seed, quantum };
+    launch.config.schedule = linux::Schedule::Exact {
+        seed: args.seed,
+        quantum,
+    };
     let options = launch.engine.clone();
     let mut running = launch.start()?;
     let symbols = running.symbols();
@@ -96,7 +105,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
 
 /// The instruction of that name.
 fn instruction(mnemonic: &str) -> Result<frontend::Op, Error> {
-    let known = frontend::table::ROWS.iter().find(|row| row.mnemonic == mnemonic);
+    let known = frontend::table::ROWS
+        .iter()
+        .find(|row| row.mnemonic == mnemonic);
     known.map(|row| row.op).ok_or_else(|| {
         let what = format!("there is no instruction '{mnemonic}'");
         Error::usage(what, "write a mnemonic of the manual, such as addw")

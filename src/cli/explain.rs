@@ -34,8 +34,17 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
     launch.config.root = args.root.clone();
     launch.engine = EngineOptions::new(EngineKind::Jit, args.exact);
     let subject = explain::explain(launch, &args.at)?;
-    let Subject { explained, symbols, at, end } = &subject;
-    let whole = if args.region || *end == 0 { 0..u64::MAX } else { *at..*end };
+    let Subject {
+        explained,
+        symbols,
+        at,
+        end,
+    } = &subject;
+    let whole = if args.region || *end == 0 {
+        0..u64::MAX
+    } else {
+        *at..*end
+    };
     if !args.loops {
         print!("{}", explained.table(whole, symbols));
         println!(

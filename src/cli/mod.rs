@@ -40,7 +40,10 @@ enum Command {
 /// Runs the command line of this process; the exit code is the guest's where a guest ran.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if !matches!(cli.command, Command::Run(_) | Command::Resume(_) | Command::Diff(_)) {
+    if !matches!(
+        cli.command,
+        Command::Run(_) | Command::Resume(_) | Command::Diff(_)
+    ) {
         end_with_the_reader();
     }
     let result = match cli.command {

@@ -162,10 +162,16 @@ impl GuestOptions {
     /// What these options and a command line start.
     pub fn launch(&self, engine: &EngineOptions, command: &[OsString]) -> Result<Launch, Error> {
         let [program, arguments @ ..] = command else {
-            return Err(Error::usage("no program is named", "write bhv run PROG [ARGS…]"));
+            return Err(Error::usage(
+                "no program is named",
+                "write bhv run PROG [ARGS…]",
+            ));
         };
         let mut launch = Launch::new(program);
-        launch.program.argv.extend(arguments.iter().map(|a| a.clone().into_vec()));
+        launch
+            .program
+            .argv
+            .extend(arguments.iter().map(|a| a.clone().into_vec()));
         launch.program.envp = self.environment()?;
         launch.config.root = self.root.clone();
         launch.config.host = self.host;

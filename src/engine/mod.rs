@@ -47,8 +47,17 @@ impl EngineOptions {
     /// The default options of an engine. `exact` counts every instruction, so that a run can be
     /// stopped at a count and repeated bit for bit.
     pub fn new(kind: EngineKind, exact: bool) -> Self {
-        let jit = jit::Options { counting: exact, ..jit::Options::default() };
-        EngineOptions { kind, threshold: Self::THRESHOLD, eager: false, by_block: false, jit }
+        let jit = jit::Options {
+            counting: exact,
+            ..jit::Options::default()
+        };
+        EngineOptions {
+            kind,
+            threshold: Self::THRESHOLD,
+            eager: false,
+            by_block: false,
+            jit,
+        }
     }
 }
 
@@ -81,9 +90,18 @@ impl Engine {
         };
         let clock = match options.jit.counting {
             true => Clock::Virtual,
-            false => Clock::Host { start: Instant::now(), base: 0 },
+            false => Clock::Host {
+                start: Instant::now(),
+                base: 0,
+            },
         };
-        Ok(Arc::new(Engine { space, options, jit, clock, interpreted: AtomicU64::new(0) }))
+        Ok(Arc::new(Engine {
+            space,
+            options,
+            jit,
+            clock,
+            interpreted: AtomicU64::new(0),
+        }))
     }
 
     /// A hart with an all-zero state.

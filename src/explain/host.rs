@@ -23,7 +23,11 @@ pub struct HostInstruction {
 impl Host {
     /// The machine that this is compiled for.
     pub const fn here() -> Host {
-        if cfg!(target_arch = "aarch64") { Host::Aarch64 } else { Host::X86_64 }
+        if cfg!(target_arch = "aarch64") {
+            Host::Aarch64
+        } else {
+            Host::X86_64
+        }
     }
 
     /// What Cranelift calls a Linux machine of this kind.
@@ -41,7 +45,10 @@ impl Host {
         let mut at = 0;
         while at < code.len() {
             let (text, length) = self.one(&code[at..]);
-            instructions.push(HostInstruction { address: address + at as u64, text });
+            instructions.push(HostInstruction {
+                address: address + at as u64,
+                text,
+            });
             at += length;
         }
         instructions
@@ -65,8 +72,13 @@ impl Host {
         match decoded {
             Some((text, length)) if length > 0 && length <= code.len() => (text, length),
             _ => {
-                let length = if self == Host::X86_64 { 1 } else { code.len().min(4) };
-                let bytes: Vec<String> = code[..length].iter().map(|b| format!("{b:02x}")).collect();
+                let length = if self == Host::X86_64 {
+                    1
+                } else {
+                    code.len().min(4)
+                };
+                let bytes: Vec<String> =
+                    code[..length].iter().map(|b| format!("{b:02x}")).collect();
                 (format!(".byte {}", bytes.join(" ")), length)
             }
         }
@@ -78,12 +90,18 @@ mod tests {
     use super::*;
 
     fn texts(host: Host, code: &[u8]) -> Vec<String> {
-        host.decode(code, 0x1000).into_iter().map(|insn| insn.text).collect()
+        host.decode(code, 0x1000)
+            .into_iter()
+            .map(|insn| insn.text)
+            .collect()
     }
 
     #[test]
     fn both_hosts_are_shown() {
-        assert_eq!(texts(Host::X86_64, &[0x48, 0x01, 0xd8, 0xc3]), ["add rax, rbx", "ret"]);
+        assert_eq!(
+            texts(Host::X86_64, &[0x48, 0x01, 0xd8, 0xc3]),
+            ["add rax, rbx", "ret"]
+        );
         assert_eq!(texts(Host::Aarch64, &[0xc0, 0x03, 0x5f, 0xd6]), ["ret"]);
     }
 

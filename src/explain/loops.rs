@@ -26,6 +26,12 @@ pub fn innermost(lines: &[ExplainedLine]) -> Vec<Loop> {
     let within = |inner: &Range<u64>, outer: &Range<u64>| {
         inner != outer && inner.start >= outer.start && inner.end <= outer.end
     };
-    let innermost = loops.iter().filter(|outer| !loops.iter().any(|inner| within(inner, outer)));
-    innermost.map(|range| Loop { range: range.clone() }).collect()
+    let innermost = loops
+        .iter()
+        .filter(|outer| !loops.iter().any(|inner| within(inner, outer)));
+    innermost
+        .map(|range| Loop {
+            range: range.clone(),
+        })
+        .collect()
 }

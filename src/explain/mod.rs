@@ -63,7 +63,11 @@ impl Explained {
             .collect();
         let all = host.decode(&listing.code, listing.address).len();
         let rest = all.saturating_sub(attributed);
-        Explained { lines, preamble: listing.preamble.clone(), rest }
+        Explained {
+            lines,
+            preamble: listing.preamble.clone(),
+            rest,
+        }
     }
 
     /// Three columns and a total, for the instructions in `range` of addresses.
@@ -71,7 +75,11 @@ impl Explained {
         const GUEST: usize = 42;
         const CLIF: usize = 52;
         let mut out = String::new();
-        let _ = writeln!(out, "{:GUEST$} │ {:CLIF$} │ host code", "guest code", "Cranelift IR");
+        let _ = writeln!(
+            out,
+            "{:GUEST$} │ {:CLIF$} │ host code",
+            "guest code", "Cranelift IR"
+        );
         let rule = |n| "─".repeat(n);
         let _ = writeln!(out, "{}┼{}┼{}", rule(GUEST + 1), rule(CLIF + 2), rule(40));
         let (mut guest_count, mut host_count) = (0, 0);
@@ -121,7 +129,11 @@ pub struct Subject {
 impl Subject {
     /// The innermost loops of the symbol that was asked for, or of the region.
     pub fn innermost_loops(&self) -> Vec<Loop> {
-        let whole = if self.end == 0 { 0..u64::MAX } else { self.at..self.end };
+        let whole = if self.end == 0 {
+            0..u64::MAX
+        } else {
+            self.at..self.end
+        };
         let mut loops = loops::innermost(&self.explained.lines);
         loops.retain(|found| whole.contains(&found.range.start));
         loops
@@ -136,7 +148,10 @@ pub fn explain(mut launch: Launch, at: &str) -> Result<Subject, Error> {
     let (at, end) = place(at, &symbols)?;
     let engine = running.engine().clone();
     let Some(jit) = engine.jit() else {
-        return Err(Error::usage("the interpreter compiles nothing", "use --engine jit"));
+        return Err(Error::usage(
+            "the interpreter compiles nothing",
+            "use --engine jit",
+        ));
     };
     jit.request(at);
     let listing = jit.explain(at).ok_or_else(|| {
@@ -145,7 +160,12 @@ pub fn explain(mut launch: Launch, at: &str) -> Result<Subject, Error> {
     })?;
     let space = running.process().space().clone();
     let explained = Explained::new(&listing, &space, &symbols, Host::here());
-    Ok(Subject { explained, symbols, at, end })
+    Ok(Subject {
+        explained,
+        symbols,
+        at,
+        end,
+    })
 }
 
 /// The same for a host that this may not be: its code is made, and never run.
@@ -158,7 +178,12 @@ pub fn explain_for(mut launch: Launch, at: &str, host: Host) -> Result<Subject, 
     let space = running.process().space().clone();
     let listing = jit::foreign::listing(&options, &space, at, host.triple())?;
     let explained = Explained::new(&listing, &space, &symbols, host);
-    Ok(Subject { explained, symbols, at, end })
+    Ok(Subject {
+        explained,
+        symbols,
+        at,
+        end,
+    })
 }
 
 fn options(mut options: EngineOptions) -> EngineOptions {
@@ -181,7 +206,10 @@ fn place(text: &str, symbols: &Symbols) -> Result<(u64, u64), Error> {
         [] => "name a symbol of the program, or an address such as 0x10400".to_owned(),
         names => format!("did you mean {}?", names.join(", ")),
     };
-    Err(Error::usage(format!("the program has no symbol '{text}'"), remedy))
+    Err(Error::usage(
+        format!("the program has no symbol '{text}'"),
+        remedy,
+    ))
 }
 
 /// The instruction at `pc`, 0 if there is none.

@@ -22,7 +22,10 @@ pub fn stores(memories: &Memories, stores: &[Store]) -> Vec<(u64, u8, u8)> {
         let size = usize::from(store.size);
         let (mut a, mut b) = ([0; 8], [0; 8]);
         let read_a = memories.leader.read_bytes(store.va, &mut a[..size]).is_ok();
-        let read_b = memories.follower.read_bytes(store.va, &mut b[..size]).is_ok();
+        let read_b = memories
+            .follower
+            .read_bytes(store.va, &mut b[..size])
+            .is_ok();
         if a != b || read_a != read_b {
             push(&mut differences, store.va, &a[..size], &b[..size]);
         }
@@ -57,10 +60,11 @@ pub fn make_equal(memories: &Memories) {
 pub fn copy(from: &UserSpace, to: &UserSpace, vma: &Vma) -> Result<(), memory::Error> {
     let visited = from.contents(vma, |va, bytes| {
         // The copy permits stores until its contents are there.
-        to.write_bytes(va, bytes).map_err(|_| memory::Error::Invalid {
-            va,
-            length: bytes.len() as u64,
-        })
+        to.write_bytes(va, bytes)
+            .map_err(|_| memory::Error::Invalid {
+                va,
+                length: bytes.len() as u64,
+            })
     });
     visited.map(drop)
 }
@@ -71,15 +75,27 @@ fn each_chunk(memories: &Memories, mut differ: impl FnMut(u64, &[u8], &[u8]) -> 
     let Memories { leader, follower } = memories;
     let mut other = Vec::new();
     for leading in [true, false] {
-        let (one, two) = if leading { (leader, follower) } else { (follower, leader) };
+        let (one, two) = if leading {
+            (leader, follower)
+        } else {
+            (follower, leader)
+        };
         for vma in one.vmas().iter().filter(|vma| vma.protection.readable()) {
             // An error ends the visit of this mapping: it is how `differ` says that it has enough,
             // and what cannot be read cannot differ for the guest.
             let visited = one.contents(vma, |va, bytes| {
                 other.resize(bytes.len(), 0);
                 let same = two.read_bytes(va, &mut other).is_ok() && other == bytes;
-                let (a, b) = if leading { (bytes, &other[..]) } else { (&other[..], bytes) };
-                if same || differ(va, a, b) { Ok(()) } else { Err(Enough) }
+                let (a, b) = if leading {
+                    (bytes, &other[..])
+                } else {
+                    (&other[..], bytes)
+                };
+                if same || differ(va, a, b) {
+                    Ok(())
+                } else {
+                    Err(Enough)
+                }
             });
             if let Err(Enough) = visited {
                 break;
@@ -99,6 +115,8 @@ impl From<memory::Error> for Enough {
 
 fn push(differences: &mut Vec<(u64, u8, u8)>, va: u64, a: &[u8], b: &[u8]) {
     let pairs = a.iter().zip(b).enumerate();
-    let bytes = pairs.filter(|(_, (a, b))| a != b).map(|(i, (&a, &b))| (va + i as u64, a, b));
+    let bytes = pairs
+        .filter(|(_, (a, b))| a != b)
+        .map(|(i, (&a, &b))| (va + i as u64, a, b));
     differences.extend(bytes);
 }

@@ -49,7 +49,10 @@ impl Follower {
         }
         let logged = Logged::new(copy.clone());
         Ok(Follower {
-            memories: Memories { leader, follower: copy },
+            memories: Memories {
+                leader,
+                follower: copy,
+            },
             logged,
             options,
             threads: HashMap::new(),
@@ -67,10 +70,19 @@ impl Follower {
         after: &HartState,
         stop: Stop,
     ) -> Option<Difference> {
-        let compiled = Outcome { state: *after, stop };
+        let compiled = Outcome {
+            state: *after,
+            stop,
+        };
         self.last = Some((tid, *before, compiled));
         let interp = self.threads.entry(tid).or_insert_with(interpreter);
-        let interpreted = stretch(interp, &self.logged, &self.memories.follower, *before, compiled);
+        let interpreted = stretch(
+            interp,
+            &self.logged,
+            &self.memories.follower,
+            *before,
+            compiled,
+        );
         let stores = self.logged.take();
         let memory = compare::stores(&self.memories, &stores);
         if interpreted == compiled && memory.is_empty() {
@@ -144,7 +156,10 @@ impl Follower {
 
 /// An interpreter as both engines of a comparison use it: with virtual time.
 pub(super) fn interpreter() -> Interp<Logged> {
-    Interp::new(interp::Options { threshold: 0, clock: Clock::Virtual })
+    Interp::new(interp::Options {
+        threshold: 0,
+        clock: Clock::Virtual,
+    })
 }
 
 /// Interprets from `before` to where the other engine stopped.
@@ -161,18 +176,32 @@ pub(super) fn stretch(
     loop {
         match interp.run(&mut state, memory, limit, &poll) {
             interp::Exit::FenceI => interp.invalidate(space.stale_since(0).1),
-            interp::Exit::Trap(trap) => return Outcome { state, stop: Stop::Trap(trap) },
+            interp::Exit::Trap(trap) => {
+                return Outcome {
+                    state,
+                    stop: Stop::Trap(trap),
+                };
+            }
             interp::Exit::Limit => break,
             interp::Exit::Hot | interp::Exit::Poll => {}
         }
     }
     let Stop::Trap(_) = other.stop else {
-        return Outcome { state, stop: other.stop };
+        return Outcome {
+            state,
+            stop: other.stop,
+        };
     };
     // The other engine trapped at this count, so the next instruction has to.
     match interp.step(&mut state, memory) {
-        interp::Exit::Trap(trap) => Outcome { state, stop: Stop::Trap(trap) },
-        _ => Outcome { state, stop: Stop::Limit },
+        interp::Exit::Trap(trap) => Outcome {
+            state,
+            stop: Stop::Trap(trap),
+        },
+        _ => Outcome {
+            state,
+            stop: Stop::Limit,
+        },
     }
 }
 
@@ -184,12 +213,26 @@ fn apply(space: &UserSpace, change: &Change) -> Result<(), memory::Error> {
             let _ = space.write_bytes(*va, bytes);
             Ok(())
         }
-        Change::Map { va, len, prot, file } => map(space, *va, *len, *prot, file.as_ref()),
+        Change::Map {
+            va,
+            len,
+            prot,
+            file,
+        } => map(space, *va, *len, *prot, file.as_ref()),
         Change::Unmap { va, len } => space.unmap(*va, *len),
         Change::Protect { va, len, prot } => space.protect(*va, *len, *prot),
         Change::Discard { va, len } => space.discard(*va, *len),
-        Change::Move { from, old_len, to, new_len } => {
-            let place = if from == to { None } else { Some(Place::Fixed(*to)) };
+        Change::Move {
+            from,
+            old_len,
+            to,
+            new_len,
+        } => {
+            let place = if from == to {
+                None
+            } else {
+                Some(Place::Fixed(*to))
+            };
             space.remap(*from, *old_len, *new_len, place).map(drop)
         }
         Change::CodeChanged => Ok(()),
@@ -206,7 +249,9 @@ fn map(
 ) -> Result<(), memory::Error> {
     let place = Place::Fixed(va);
     let Some(mapped) = file else {
-        return space.map_anonymous(place, len, prot, Sharing::Private, None).map(drop);
+        return space
+            .map_anonymous(place, len, prot, Sharing::Private, None)
+            .map(drop);
     };
     if !mapped.shared {
         let meta = mapped.file.metadata().ok();

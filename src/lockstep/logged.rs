@@ -25,7 +25,10 @@ pub struct Logged {
 impl Logged {
     /// An empty log for `space`.
     pub fn new(space: Arc<UserSpace>) -> Self {
-        Logged { space, log: RefCell::default() }
+        Logged {
+            space,
+            log: RefCell::default(),
+        }
     }
 
     /// Takes the stores since the last time, oldest first.
@@ -39,14 +42,20 @@ impl Logged {
             let bytes = store.old.to_le_bytes();
             // What was stored to can be stored to again: nothing was unmapped in between, since
             // only the kernel unmaps.
-            let written = self.space.write_bytes(store.va, &bytes[..usize::from(store.size)]);
+            let written = self
+                .space
+                .write_bytes(store.va, &bytes[..usize::from(store.size)]);
             debug_assert!(written.is_ok());
         }
     }
 
     fn note<T: Word>(&self, va: u64, old: T) {
         let size = size_of::<T>() as u8;
-        self.log.borrow_mut().push(Store { va, size, old: old.into_u64() });
+        self.log.borrow_mut().push(Store {
+            va,
+            size,
+            old: old.into_u64(),
+        });
     }
 }
 

@@ -61,8 +61,16 @@ impl Lockstep {
         different: impl Fn(&Difference) + Send + Sync + 'static,
     ) -> Result<Lockstep, crate::Error> {
         let follower = Follower::new(leader.clone(), options.clone())?;
-        let state = State { follower, progress: Progress::default(), found: false };
-        Ok(Lockstep { state: Mutex::new(state), different: Box::new(different), trace: false })
+        let state = State {
+            follower,
+            progress: Progress::default(),
+            found: false,
+        };
+        Ok(Lockstep {
+            state: Mutex::new(state),
+            different: Box::new(different),
+            trace: false,
+        })
     }
 
     /// Prints system calls, too.
@@ -111,7 +119,12 @@ impl Observer for Lockstep {
             return;
         }
         let found = match *event {
-            Event::Ran { tid, before, state: after, stop } => {
+            Event::Ran {
+                tid,
+                before,
+                state: after,
+                stop,
+            } => {
                 state.progress.stretches += 1;
                 state.progress.instructions += after.instret.wrapping_sub(before.instret);
                 state.follower.ran(tid, before, after, stop)

@@ -33,7 +33,12 @@ fn by_instruction(follower: &mut Follower, whole: &Difference) -> Option<Differe
     let mut interp = interpreter();
     let mut state = whole.before;
     // The interpreter's word counts for where the stretch ends; one more, for the trap there.
-    let steps = whole.interpreted.state.instret.saturating_sub(state.instret) + 1;
+    let steps = whole
+        .interpreted
+        .state
+        .instret
+        .saturating_sub(state.instret)
+        + 1;
     for _ in 0..steps {
         let before = state;
         let word = word(&follower.memories.follower, state.pc);
@@ -42,7 +47,10 @@ fn by_instruction(follower: &mut Follower, whole: &Difference) -> Option<Differe
             jit.request(before.pc);
         }
         let stop = compiled.run(Some(before.instret + 1));
-        let compiled = Outcome { state: *compiled.state(), stop };
+        let compiled = Outcome {
+            state: *compiled.state(),
+            stop,
+        };
         let stop = match interp.step(&mut state, &follower.logged) {
             Exit::Trap(trap) => Stop::Trap(trap),
             _ => Stop::Limit,
@@ -52,10 +60,21 @@ fn by_instruction(follower: &mut Follower, whole: &Difference) -> Option<Differe
         let memory = compare::stores(&follower.memories, &stores);
         all_stores.extend(stores);
         if compiled != interpreted || !memory.is_empty() {
-            let cause = Cause::Instruction { pc: before.pc, word };
+            let cause = Cause::Instruction {
+                pc: before.pc,
+                word,
+            };
             let way = last(&way);
             let tid = whole.tid;
-            return Some(Difference { tid, cause, before, compiled, interpreted, memory, way });
+            return Some(Difference {
+                tid,
+                cause,
+                before,
+                compiled,
+                interpreted,
+                memory,
+                way,
+            });
         }
         way.push((before.pc, word));
         if let Stop::Trap(_) = stop {
@@ -94,17 +113,28 @@ fn until(follower: &mut Follower, whole: &Difference, count: u64) -> Option<Diff
     // Where the compiled code was last entered before the difference.
     *cpu.state_mut() = whole.before;
     let stop = cpu.run(Some(count));
-    let compiled = Outcome { state: *cpu.state(), stop };
+    let compiled = Outcome {
+        state: *cpu.state(),
+        stop,
+    };
     let mut interp = interpreter();
     let space = follower.memories.follower.clone();
-    let interpreted = stretch(&mut interp, &follower.logged, &space, whole.before, compiled);
+    let interpreted = stretch(
+        &mut interp,
+        &follower.logged,
+        &space,
+        whole.before,
+        compiled,
+    );
     let stores = follower.logged.take();
     let memory = compare::stores(&follower.memories, &stores);
     rewind(follower, &stores);
     let differ = compiled != interpreted || !memory.is_empty();
     differ.then(|| Difference {
         tid: whole.tid,
-        cause: Cause::Region { pc: entry(follower, &whole.before, count) },
+        cause: Cause::Region {
+            pc: entry(follower, &whole.before, count),
+        },
         before: whole.before,
         compiled,
         interpreted,
@@ -155,7 +185,11 @@ fn rewind(follower: &Follower, stores: &[Store]) {
 
 /// A hart of a new engine on the leader's memory.
 fn cpu(follower: &Follower, options: EngineOptions) -> Option<Box<crate::engine::EngineCpu>> {
-    Some(Engine::new(follower.memories.leader.clone(), options).ok()?.cpu())
+    Some(
+        Engine::new(follower.memories.leader.clone(), options)
+            .ok()?
+            .cpu(),
+    )
 }
 
 /// The instruction at `pc`, 0 if there is none.

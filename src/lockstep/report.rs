@@ -61,10 +61,17 @@ impl Difference {
         self.show_way(&mut out, name);
         self.show_registers(&mut out);
         for (va, compiled, interpreted) in self.memory.iter().take(16) {
-            let _ = writeln!(out, "  mem[{va:#x}]  jit {compiled:#04x}  interp {interpreted:#04x}");
+            let _ = writeln!(
+                out,
+                "  mem[{va:#x}]  jit {compiled:#04x}  interp {interpreted:#04x}"
+            );
         }
         if self.memory.len() > 16 {
-            let _ = writeln!(out, "  … and {} more bytes of memory", self.memory.len() - 16);
+            let _ = writeln!(
+                out,
+                "  … and {} more bytes of memory",
+                self.memory.len() - 16
+            );
         }
         out
     }
@@ -108,7 +115,11 @@ impl Difference {
     }
 
     fn show_registers(&self, out: &mut String) {
-        let _ = writeln!(out, "{:<9} {:>18} {:>18} {:>18}", "", "before", "jit", "interp");
+        let _ = writeln!(
+            out,
+            "{:<9} {:>18} {:>18} {:>18}",
+            "", "before", "jit", "interp"
+        );
         let mut row = |name: &str, values: [u64; 3], always: bool| {
             let differ = values[1] != values[2];
             if differ || always {
@@ -121,7 +132,11 @@ impl Difference {
         row("pc", states.map(|s| s.pc), true);
         row("instret", states.map(|s| s.instret), true);
         for n in 1..32 {
-            row(X::new(n).abi_name(), states.map(|s| s.x[usize::from(n)]), true);
+            row(
+                X::new(n).abi_name(),
+                states.map(|s| s.x[usize::from(n)]),
+                true,
+            );
         }
         for n in 0..32 {
             let values = states.map(|s| s.f[usize::from(n)]);
