@@ -64,10 +64,10 @@ fn load(n: usize, field: usize) -> usize {
     let file = std::fs::read(guest("hello")).unwrap();
     let start = u64::from_le_bytes(file[32..40].try_into().unwrap()) as usize;
     let count = usize::from(file[56]);
-    let loads = (0..count)
+    let mut loads = (0..count)
         .map(|i| start + 56 * i)
         .filter(|&at| file[at..at + 4] == [1, 0, 0, 0]);
-    loads.skip(n).next().expect("hello has enough segments") + field
+    loads.nth(n).expect("hello has enough segments") + field
 }
 
 const OFFSET: usize = 8;
@@ -212,9 +212,9 @@ fn every_damaged_header_byte_is_refused_or_contained() {
     let folder = Scratch::new("damaged");
     let whole = changed(&[]);
     let headers = 64 + 56 * usize::from(whole[56]);
-    for at in 0..headers {
+    for (at, byte) in whole.iter().enumerate().take(headers) {
         for bits in [0xff, 0x80, 0x01] {
-            let path = folder.file("damaged", &changed(&[(at, &[whole[at] ^ bits])]));
+            let path = folder.file("damaged", &changed(&[(at, &[byte ^ bits])]));
             let got = bhv("interp", &path, &[]);
             let message = String::from_utf8_lossy(&got.stderr);
             assert!(
