@@ -35,11 +35,11 @@ impl Children {
 }
 
 impl Kernel {
-    /// The host's number of a process that the guest names. Under exact scheduling the first
-    /// process goes by another.
+    /// The host's number of a process that the guest names. Under exact scheduling a process does
+    /// not know its own.
     pub fn host_pid(&self, pid: i32) -> i32 {
-        if self.exact() && pid == crate::process::EXACT_PID {
-            self.first_host_pid
+        if self.exact() && pid == self.parent_pid() {
+            host::process::parent_pid()
         } else {
             pid
         }

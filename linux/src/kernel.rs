@@ -64,8 +64,6 @@ pub(crate) struct Kernel {
     pub random: Lock<Random>,
     pub started: Lock<Started>,
     pub pid: AtomicI32,
-    /// The host's number of the first process of this run.
-    pub first_host_pid: i32,
     /// Under exact scheduling, whose number of itself is not the host's: its parent's.
     pub exact_parent: AtomicI32,
     pub umask: Lock<u32>,

@@ -285,7 +285,6 @@ pub(crate) fn new_kernel(
         random: Lock::new(random),
         started: Lock::default(),
         pid: AtomicI32::new(pid),
-        first_host_pid: host::process::pid(),
         exact_parent: AtomicI32::new(1),
         ending: AtomicBool::new(false),
         forked: AtomicBool::new(false),
@@ -297,4 +296,4 @@ pub(crate) fn new_kernel(
 }
 
 /// The process id that a process sees of itself under exact scheduling.
-pub(crate) const EXACT_PID: i32 = 1000;
+const EXACT_PID: i32 = 1000;
