@@ -223,7 +223,7 @@ pub(crate) fn load(task: &mut Task, prepared: Prepared) -> Result<(), Errno> {
             (elf.entry.wrapping_add(bias), at)
         }
     };
-    let brk = mm::page_up(elf.end() + bias);
+    let brk = mm::page_up(elf.end().wrapping_add(bias));
     let trampoline = stack::map_trampoline(guest)?;
     *kernel.mm.lock() = Mm {
         brk_start: brk,
@@ -234,7 +234,7 @@ pub(crate) fn load(task: &mut Task, prepared: Prepared) -> Result<(), Errno> {
         headers: if elf.headers_va == 0 {
             0
         } else {
-            elf.headers_va + bias
+            elf.headers_va.wrapping_add(bias)
         },
         header_count: u64::from(elf.header_count),
         base,

@@ -194,7 +194,7 @@ impl EngineCpu {
                 return Step::Compiled;
             }
             Request::Queued => self.interp.set_countdown(pc, LOOK_AGAIN),
-            Request::Later(arrivals) => self.interp.set_countdown(pc, arrivals.max(1).into()),
+            Request::Later(arrivals) => self.interp.set_countdown(pc, arrivals.max(2).into()),
             Request::Refused => self.interp.set_countdown(pc, 0),
         }
         Step::Interpret
