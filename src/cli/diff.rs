@@ -26,7 +26,7 @@ struct RunArgs {
     guest: GuestOptions,
     #[command(flatten)]
     engine: EngineOptions,
-    /// Instructions between two comparisons: a number, `block`, or `syscall` (compare only where
+    /// Instructions between two comparisons: a number (1 compiles each alone), `block`, or `syscall` (compare only where
     /// the kernel is called)
     #[arg(long, default_value = "50000", value_name = "N|block|syscall")]
     granularity: String,

@@ -40,8 +40,8 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
-    /// Arrivals at a block after which compiling it pays: measured over whole runs of the guest
-    /// programs, see ARCHITECTURE.md, "Costs".
+    /// Arrivals at a block after which compiling it pays: measured on python3, whose code is large;
+    /// see ARCHITECTURE.md, "Costs, measured".
     pub const THRESHOLD: u64 = 10_000;
 
     /// The default options of an engine. `exact` counts every instruction, so that a run can be

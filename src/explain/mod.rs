@@ -213,7 +213,7 @@ fn place(text: &str, symbols: &Symbols) -> Result<(u64, u64), Error> {
 }
 
 /// The instruction at `pc`, 0 if there is none.
-fn word(space: &UserSpace, pc: u64) -> u32 {
+pub(crate) fn word(space: &UserSpace, pc: u64) -> u32 {
     let low = space.fetch(pc).map_or(0, u32::from);
     match low & 3 {
         3 => low | space.fetch(pc.wrapping_add(2)).map_or(0, u32::from) << 16,

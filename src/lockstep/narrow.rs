@@ -3,11 +3,11 @@
 use super::follower::{Follower, interpreter, stretch};
 use super::report::{Cause, Difference, Outcome};
 use super::{compare, logged::Store};
+use crate::explain::word;
 use crate::{Engine, EngineOptions};
 use hart::HartState;
 use interp::Exit;
 use linux::{Cpu, Stop};
-use memory::UserSpace;
 
 /// Instructions shown on the way to a difference.
 const WAY: usize = 16;
@@ -190,15 +190,6 @@ fn cpu(follower: &Follower, options: EngineOptions) -> Option<Box<crate::engine:
             .ok()?
             .cpu(),
     )
-}
-
-/// The instruction at `pc`, 0 if there is none.
-fn word(space: &UserSpace, pc: u64) -> u32 {
-    let low = space.fetch(pc).map(u32::from).unwrap_or(0);
-    match low & 3 {
-        3 => low | space.fetch(pc.wrapping_add(2)).map(u32::from).unwrap_or(0) << 16,
-        _ => low,
-    }
 }
 
 fn last(way: &[(u64, u32)]) -> Vec<(u64, u32)> {

@@ -96,8 +96,8 @@ impl Difference {
             ),
             Cause::Earlier => writeln!(
                 out,
-                "memory differs\n  thread {}, before {count} instructions; compare more often \
-                 (--memory always) to see where",
+                "memory differs\n  thread {}, before {count} instructions; it is compared as a whole only now and \
+                 then, so try a smaller --granularity to see where",
                 self.tid
             ),
         };
