@@ -18,6 +18,8 @@ pub mod clint;
 pub mod clock;
 pub mod description;
 pub mod device;
+pub mod disk;
+mod host;
 pub mod layout;
 pub mod line;
 pub mod memory;
@@ -28,6 +30,7 @@ pub mod stream;
 pub mod syscon;
 pub mod tree;
 pub mod uart;
+pub mod virtio;
 
 pub use bus::{Attach, Bus};
 pub use clint::Clint;

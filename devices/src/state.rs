@@ -1,5 +1,6 @@
 //! What devices save: one type each, in one enumeration.
 
+use crate::virtio::transport as virtio;
 use crate::{clint, plic, rtc, uart};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ pub enum State {
     Rtc(rtc::State),
     /// [`crate::Syscon`], which has none.
     Syscon,
+    /// [`crate::virtio::Virtio`], of any function.
+    Virtio(virtio::State),
 }
 
 impl State {
@@ -26,6 +29,7 @@ impl State {
             State::Uart(_) => "UART",
             State::Rtc(_) => "RTC",
             State::Syscon => "syscon",
+            State::Virtio(_) => "virtio device",
         }
     }
 

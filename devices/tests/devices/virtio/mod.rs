@@ -1,0 +1,9 @@
+//! Virtio devices, each driven as a guest's driver would.
+
+mod block;
+mod console;
+mod driver;
+mod garbage;
+mod queue;
+mod rng;
+mod transport;
