@@ -23,6 +23,7 @@ mod host;
 pub mod layout;
 pub mod line;
 pub mod memory;
+pub mod net;
 pub mod plic;
 pub mod rtc;
 pub mod state;

@@ -3,6 +3,7 @@
 
 pub mod block;
 pub mod console;
+pub mod net;
 pub mod queue;
 pub mod rng;
 pub mod transport;
@@ -10,6 +11,7 @@ mod worker;
 
 pub use block::Block;
 pub use console::Console;
+pub use net::Net;
 pub use queue::{Broken, Chain, Queue, Span};
 pub use rng::{Entropy, Rng};
 pub use transport::Virtio;
@@ -50,6 +52,8 @@ pub trait Function: Send {
 pub enum State {
     /// [`Block`].
     Block(block::State),
+    /// [`Net`].
+    Net(net::State),
     /// [`Rng`].
     Rng(rng::State),
     /// [`Console`].
@@ -60,6 +64,7 @@ impl State {
     fn device(&self) -> &'static str {
         match self {
             State::Block(_) => "virtio-blk",
+            State::Net(_) => "virtio-net",
             State::Rng(_) => "virtio-rng",
             State::Console(_) => "virtio-console",
         }
@@ -85,6 +90,14 @@ pub struct Io<'a> {
 }
 
 impl Io<'_> {
+    /// Whether there is a chain to take.
+    pub fn available(&mut self, queue: usize) -> Result<bool, Broken> {
+        if self.left == 0 {
+            return Ok(false);
+        }
+        self.queues[queue].available(self.memory)
+    }
+
     /// The next chain that the driver has made available.
     pub fn pop(&mut self, queue: usize) -> Result<Option<Chain>, Broken> {
         if self.left == 0 {

@@ -149,7 +149,7 @@ pub struct Queue {
     pub(super) ready: bool,
     /// Addresses of descriptor table, available ring and used ring.
     pub(super) descriptors: u64,
-    pub(super) available: u64,
+    pub(super) driver: u64,
     pub(super) used: u64,
     /// Indices into the rings, counted on without end.
     next_available: u16,
@@ -168,7 +168,7 @@ impl Queue {
             size: most,
             ready: false,
             descriptors: 0,
-            available: 0,
+            driver: 0,
             used: 0,
             next_available: 0,
             next_used: 0,
@@ -187,7 +187,7 @@ impl Queue {
         let size = u64::from(self.size);
         for (pa, alignment, length) in [
             (self.descriptors, 16, DESCRIPTOR * size),
-            (self.available, 2, 6 + 2 * size),
+            (self.driver, 2, 6 + 2 * size),
             (self.used, 4, 6 + 8 * size),
         ] {
             if !pa.is_multiple_of(alignment) {
@@ -200,32 +200,35 @@ impl Queue {
         Ok(())
     }
 
+    /// Whether the driver has made a chain available. If not, it will notify of the next one.
+    pub(super) fn available(&mut self, memory: &dyn GuestMemory) -> Result<bool, Broken> {
+        if !self.ready {
+            return Ok(false);
+        }
+        if self.waiting(memory)? > 0 || !self.event_index {
+            return Ok(self.waiting(memory)? > 0);
+        }
+        // Ask to be notified of the next one, then look again: it may have come in between.
+        let event = self.used.wrapping_add(4 + 8 * u64::from(self.size));
+        memory.write(event, &self.next_available.to_le_bytes())?;
+        fence(Ordering::SeqCst);
+        Ok(self.waiting(memory)? > 0)
+    }
+
     /// The next chain that the driver has made available.
     pub(super) fn pop(&mut self, memory: &dyn GuestMemory) -> Result<Option<Chain>, Broken> {
-        if !self.ready {
+        if !self.available(memory)? {
             return Ok(None);
         }
-        if self.waiting(memory)? == 0 {
-            if !self.event_index {
-                return Ok(None);
-            }
-            // Ask to be notified of the next one, then look again: it may have come in between.
-            let event = self.used.wrapping_add(4 + 8 * u64::from(self.size));
-            memory.write(event, &self.next_available.to_le_bytes())?;
-            fence(Ordering::SeqCst);
-            if self.waiting(memory)? == 0 {
-                return Ok(None);
-            }
-        }
         let slot = u64::from(self.next_available % self.size);
-        let head = half(memory, self.available.wrapping_add(4 + 2 * slot))?;
+        let head = half(memory, self.driver.wrapping_add(4 + 2 * slot))?;
         self.next_available = self.next_available.wrapping_add(1);
         self.chain(memory, head).map(Some)
     }
 
     /// How many chains are available.
     fn waiting(&self, memory: &dyn GuestMemory) -> Result<u16, Broken> {
-        let index = half(memory, self.available.wrapping_add(2))?;
+        let index = half(memory, self.driver.wrapping_add(2))?;
         // What the driver wrote before the index is seen after it.
         fence(Ordering::Acquire);
         let ahead = index.wrapping_sub(self.next_available);
@@ -315,11 +318,11 @@ impl Queue {
         self.signalled = self.next_used;
         fence(Ordering::SeqCst);
         if !self.event_index {
-            return Ok(half(memory, self.available)? & NO_INTERRUPT == 0);
+            return Ok(half(memory, self.driver)? & NO_INTERRUPT == 0);
         }
         let event = half(
             memory,
-            self.available.wrapping_add(4 + 2 * u64::from(self.size)),
+            self.driver.wrapping_add(4 + 2 * u64::from(self.size)),
         )?;
         Ok(self.next_used.wrapping_sub(event).wrapping_sub(1) < pushed)
     }

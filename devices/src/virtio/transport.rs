@@ -287,8 +287,8 @@ fn set_address(queue: &mut Queue, offset: u64, value: u32) {
     let (address, high) = match offset {
         QUEUE_DESC_LOW => (&mut queue.descriptors, false),
         QUEUE_DESC_HIGH => (&mut queue.descriptors, true),
-        QUEUE_DRIVER_LOW => (&mut queue.available, false),
-        QUEUE_DRIVER_HIGH => (&mut queue.available, true),
+        QUEUE_DRIVER_LOW => (&mut queue.driver, false),
+        QUEUE_DRIVER_HIGH => (&mut queue.driver, true),
         QUEUE_DEVICE_LOW => (&mut queue.used, false),
         QUEUE_DEVICE_HIGH => (&mut queue.used, true),
         // For reading only, or nothing.

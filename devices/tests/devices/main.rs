@@ -4,6 +4,7 @@ mod bus;
 mod clint;
 mod disk;
 mod garbage;
+mod net;
 mod plic;
 mod rtc;
 mod support;

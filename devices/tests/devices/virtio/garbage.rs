@@ -1,11 +1,12 @@
 //! Drivers that write anything anywhere: no panic, no access outside memory, no endless work.
 
 use super::driver::{Driver, RAM, SIZE, rings};
+use super::net::Cable;
 use crate::disk::Image;
 use crate::support::{Count, Random};
 use devices::disk::{Overlay, Raw};
 use devices::stream::ByteQueue;
-use devices::virtio::{Block, Console, Entropy, Function, Rng};
+use devices::virtio::{Block, Console, Entropy, Function, Net, Rng};
 use devices::{Device, GuestMemory, Pace, Width};
 use std::sync::Arc;
 
@@ -112,4 +113,17 @@ fn block() {
         });
     }
     assert_eq!(image.bytes(), [7; 1 << 16]);
+}
+
+#[test]
+fn net() {
+    attack(|| {
+        let cable = Cable::default();
+        cable
+            .to_guest
+            .lock()
+            .expect("no panic")
+            .extend(vec![vec![1; 600]; 300]);
+        Box::new(Net::new(Box::new(cable), [2; 6]))
+    });
 }

@@ -4,6 +4,7 @@ mod block;
 mod console;
 mod driver;
 mod garbage;
+mod net;
 mod queue;
 mod rng;
 mod transport;

@@ -1,0 +1,500 @@
+//! The router, driven by a guest of our own: a TCP/IP stack at the other end of the cable.
+
+use crate::support::{Count, Random};
+use devices::net::{Config, Forward, GATEWAY, GUEST, GUEST_MAC, Link, Nat, NetError, Protocol};
+use smoltcp::iface::{self, Interface, SocketHandle, SocketSet};
+use smoltcp::phy::{self, ChecksumCapabilities, DeviceCapabilities, Medium};
+use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
+use smoltcp::time::Instant;
+use smoltcp::wire::*;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+struct Port(Nat);
+struct Received(Vec<u8>);
+struct Sending<'a>(&'a mut Nat);
+
+impl phy::RxToken for Received {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, take: F) -> R {
+        take(&self.0)
+    }
+}
+
+impl phy::TxToken for Sending<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {
+        let mut frame = vec![0; length];
+        let result = fill(&mut frame);
+        self.0.send(frame);
+        result
+    }
+}
+
+impl phy::Device for Port {
+    type RxToken<'a> = Received;
+    type TxToken<'a> = Sending<'a>;
+    fn receive(&mut self, _: Instant) -> Option<(Received, Sending<'_>)> {
+        let frame = self.0.receive()?;
+        Some((Received(frame), Sending(&mut self.0)))
+    }
+    fn transmit(&mut self, _: Instant) -> Option<Sending<'_>> {
+        Some(Sending(&mut self.0))
+    }
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ethernet;
+        capabilities.max_transmission_unit = 1514;
+        capabilities
+    }
+}
+
+struct Guest {
+    port: Port,
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    start: std::time::Instant,
+}
+
+impl Guest {
+    fn new(config: Config) -> Guest {
+        let nat = Nat::start(config, Arc::new(Count::default())).expect("a network");
+        let mut port = Port(nat);
+        let settings = iface::Config::new(EthernetAddress(GUEST_MAC).into());
+        let mut interface = Interface::new(settings, &mut port, Instant::ZERO);
+        interface.update_ip_addrs(|list| {
+            list.push(IpCidr::Ipv4(Ipv4Cidr::new(GUEST, 24)))
+                .expect("room");
+        });
+        interface
+            .routes_mut()
+            .add_default_ipv4_route(GATEWAY)
+            .expect("room");
+        Guest {
+            port,
+            interface,
+            sockets: SocketSet::new(Vec::new()),
+            start: std::time::Instant::now(),
+        }
+    }
+
+    fn socket(&mut self) -> SocketHandle {
+        let buffer = || SocketBuffer::new(vec![0; 1 << 16]);
+        self.sockets.add(Socket::new(buffer(), buffer()))
+    }
+
+    fn connect(&mut self, to: SocketAddrV4) -> SocketHandle {
+        let handle = self.socket();
+        let socket = self.sockets.get_mut::<Socket>(handle);
+        let remote = (*to.ip(), to.port());
+        socket
+            .connect(self.interface.context(), remote, 40_000)
+            .expect("a free port");
+        handle
+    }
+
+    /// Runs the guest until `done` says so.
+    fn until(&mut self, handle: SocketHandle, mut done: impl FnMut(&mut Socket<'_>) -> bool) {
+        loop {
+            assert!(
+                self.start.elapsed().as_secs() < 60,
+                "nothing happens any more"
+            );
+            let now = Instant::from_micros(self.start.elapsed().as_micros() as i64);
+            self.interface.poll(now, &mut self.port, &mut self.sockets);
+            if done(self.sockets.get_mut::<Socket>(handle)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    /// The next frame that `wanted` makes something of.
+    fn frame<R>(&mut self, wanted: impl Fn(&[u8]) -> Option<R>) -> R {
+        loop {
+            assert!(self.start.elapsed().as_secs() < 60, "the frame never came");
+            match self.port.0.receive() {
+                Some(frame) => {
+                    if let Some(found) = wanted(&frame) {
+                        return found;
+                    }
+                }
+                None => std::thread::sleep(Duration::from_micros(200)),
+            }
+        }
+    }
+
+    fn datagram(&mut self, from: SocketAddrV4, to: SocketAddrV4, payload: &[u8]) {
+        let udp = UdpRepr {
+            src_port: from.port(),
+            dst_port: to.port(),
+        };
+        let ip = Ipv4Repr {
+            src_addr: *from.ip(),
+            dst_addr: *to.ip(),
+            next_header: IpProtocol::Udp,
+            payload_len: 8 + payload.len(),
+            hop_limit: 64,
+        };
+        let ethernet = EthernetRepr {
+            src_addr: EthernetAddress(GUEST_MAC),
+            dst_addr: EthernetAddress::BROADCAST,
+            ethertype: EthernetProtocol::Ipv4,
+        };
+        let mut bytes = vec![0; 42 + payload.len()];
+        let mut frame = EthernetFrame::new_unchecked(&mut bytes);
+        ethernet.emit(&mut frame);
+        let checks = ChecksumCapabilities::default();
+        let mut packet = Ipv4Packet::new_unchecked(frame.payload_mut());
+        ip.emit(&mut packet, &checks);
+        let mut udp_packet = UdpPacket::new_unchecked(packet.payload_mut());
+        let (source, target) = (IpAddress::Ipv4(*from.ip()), IpAddress::Ipv4(*to.ip()));
+        let fill = |room: &mut [u8]| room.copy_from_slice(payload);
+        udp.emit(
+            &mut udp_packet,
+            &source,
+            &target,
+            payload.len(),
+            fill,
+            &checks,
+        );
+        self.port.0.send(bytes);
+    }
+}
+
+/// Sender's port and payload of a UDP frame.
+fn udp(frame: &[u8]) -> Option<(u16, Vec<u8>)> {
+    let frame = EthernetFrame::new_checked(frame).ok()?;
+    if frame.ethertype() != EthernetProtocol::Ipv4 {
+        return None;
+    }
+    let packet = Ipv4Packet::new_checked(frame.payload()).ok()?;
+    assert!(packet.verify_checksum());
+    let (from, to) = (
+        IpAddress::Ipv4(packet.src_addr()),
+        IpAddress::Ipv4(packet.dst_addr()),
+    );
+    let udp = UdpPacket::new_checked(packet.payload()).ok()?;
+    assert!(udp.verify_checksum(&from, &to));
+    Some((udp.src_port(), udp.payload().to_vec()))
+}
+
+fn address(socket: SocketAddr) -> SocketAddrV4 {
+    SocketAddrV4::new(GATEWAY, socket.port())
+}
+
+fn loopback() -> Config {
+    Config {
+        forwards: Vec::new(),
+        host_loopback: true,
+    }
+}
+
+#[test]
+fn forwards_are_read_as_written() {
+    let parse = |text: &str| text.parse::<Forward>().ok();
+    let tcp = |host: &str, guest| {
+        let host = host.parse().expect("an address");
+        Some(Forward {
+            protocol: Protocol::Tcp,
+            host,
+            guest,
+        })
+    };
+    assert_eq!(parse("2222:22"), tcp("127.0.0.1:2222", 22));
+    assert_eq!(parse("2222:22/tcp"), tcp("127.0.0.1:2222", 22));
+    assert_eq!(parse("0.0.0.0:80:8080"), tcp("0.0.0.0:80", 8080));
+    assert_eq!(
+        parse("53:53/udp").map(|forward| forward.protocol),
+        Some(Protocol::Udp)
+    );
+    for bad in [
+        "",
+        "22",
+        "a:b",
+        "1:2:3",
+        "70000:1",
+        "1:0",
+        "1:2/sctp",
+        "::1:80:80",
+        ":1",
+    ] {
+        assert_eq!(parse(bad), None, "{bad}");
+    }
+}
+
+fn dhcp(
+    guest: &mut Guest,
+    message_type: DhcpMessageType,
+    wants: Option<Ipv4Addr>,
+) -> DhcpMessageType {
+    let request = DhcpRepr {
+        message_type,
+        transaction_id: 77,
+        secs: 0,
+        client_hardware_address: EthernetAddress(GUEST_MAC),
+        client_ip: Ipv4Addr::UNSPECIFIED,
+        your_ip: Ipv4Addr::UNSPECIFIED,
+        server_ip: Ipv4Addr::UNSPECIFIED,
+        router: None,
+        subnet_mask: None,
+        relay_agent_ip: Ipv4Addr::UNSPECIFIED,
+        broadcast: false,
+        requested_ip: wants,
+        client_identifier: None,
+        server_identifier: None,
+        parameter_request_list: None,
+        dns_servers: None,
+        max_size: None,
+        lease_duration: None,
+        renew_duration: None,
+        rebind_duration: None,
+        additional_options: &[],
+    };
+    let mut bytes = vec![0; request.buffer_len()];
+    request
+        .emit(&mut DhcpPacket::new_unchecked(&mut bytes))
+        .expect("room");
+    let from = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
+    guest.datagram(from, SocketAddrV4::new(Ipv4Addr::BROADCAST, 67), &bytes);
+    let (_, answer) = guest.frame(|frame| udp(frame).filter(|(port, _)| *port == 67));
+    let packet = DhcpPacket::new_checked(&answer[..]).expect("DHCP");
+    let answer = DhcpRepr::parse(&packet).expect("DHCP");
+    assert_eq!((answer.transaction_id, answer.your_ip), (77, GUEST));
+    assert_eq!(
+        (answer.router, answer.server_identifier),
+        (Some(GATEWAY), Some(GATEWAY))
+    );
+    assert_eq!(answer.subnet_mask, Some(Ipv4Addr::new(255, 255, 255, 0)));
+    answer.message_type
+}
+
+#[test]
+fn dhcp_gives_the_guest_its_address_and_no_other() {
+    let mut guest = Guest::new(Config::default());
+    assert_eq!(
+        dhcp(&mut guest, DhcpMessageType::Discover, None),
+        DhcpMessageType::Offer
+    );
+    assert_eq!(
+        dhcp(&mut guest, DhcpMessageType::Request, Some(GUEST)),
+        DhcpMessageType::Ack
+    );
+    let other = Some(Ipv4Addr::new(192, 168, 0, 9));
+    assert_eq!(
+        dhcp(&mut guest, DhcpMessageType::Request, other),
+        DhcpMessageType::Nak
+    );
+}
+
+#[test]
+fn a_connection_out_carries_bytes_both_ways_and_ends() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let to = address(listener.local_addr().expect("an address"));
+    let echo = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("the guest");
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("all it sends");
+        stream.write_all(&bytes).expect("room");
+        bytes.len()
+    });
+    let mut random = Random::new();
+    let sent: Vec<u8> = (0..300_000).map(|_| random.next() as u8).collect();
+    let (mut guest, mut received, mut at) = (Guest::new(loopback()), Vec::new(), 0);
+    let handle = guest.connect(to);
+    guest.until(handle, |socket| {
+        if socket.can_send() && at < sent.len() {
+            at += socket.send_slice(&sent[at..]).expect("it can");
+            if at == sent.len() {
+                socket.close();
+            }
+        }
+        while socket.can_recv() {
+            let taken = socket.recv(|bytes| (bytes.len(), bytes.to_vec()));
+            received.extend(taken.expect("it can"));
+        }
+        at == sent.len() && matches!(socket.state(), State::TimeWait | State::Closed)
+    });
+    assert_eq!(echo.join().expect("no panic"), sent.len());
+    assert!(received == sent);
+}
+
+#[test]
+fn connections_that_lead_nowhere_are_refused() {
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("a port");
+    let open = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let open_at = address(open.local_addr().expect("an address"));
+    for (config, to) in [
+        (loopback(), address(closed)),
+        (Config::default(), open_at),
+        (
+            loopback(),
+            SocketAddrV4::new(Ipv4Addr::LOCALHOST, open_at.port()),
+        ),
+        (
+            loopback(),
+            SocketAddrV4::new(Ipv4Addr::new(169, 254, 169, 254), 80),
+        ),
+    ] {
+        let mut guest = Guest::new(config);
+        let handle = guest.connect(to);
+        guest.until(handle, |socket| socket.state() == State::Closed);
+    }
+    open.set_nonblocking(true).expect("a listener");
+    assert!(open.accept().is_err(), "nobody got through");
+}
+
+#[test]
+fn a_forwarded_port_reaches_the_guest() {
+    let free = TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("a port");
+    let SocketAddr::V4(host) = free else {
+        panic!("an IPv4 address")
+    };
+    let forward = Forward {
+        protocol: Protocol::Tcp,
+        host,
+        guest: 80,
+    };
+    let mut guest = Guest::new(Config {
+        forwards: vec![forward],
+        host_loopback: false,
+    });
+    let handle = guest.socket();
+    guest
+        .sockets
+        .get_mut::<Socket>(handle)
+        .listen(80)
+        .expect("a free port");
+    let client = std::thread::spawn(move || {
+        let mut stream = TcpStream::connect(host).expect("the router listens");
+        stream.write_all(b"ping").expect("room");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        answer
+    });
+    guest.until(handle, |socket| {
+        if socket.recv_queue() < 4 {
+            return false;
+        }
+        socket.recv(|bytes| (bytes.len(), ())).expect("it can");
+        socket.send_slice(b"pong").expect("room");
+        socket.close();
+        true
+    });
+    guest.until(handle, |socket| {
+        matches!(socket.state(), State::TimeWait | State::Closed)
+    });
+    assert_eq!(client.join().expect("no panic"), b"pong");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_in_the_error() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let SocketAddr::V4(host) = taken.local_addr().expect("an address") else {
+        panic!("IPv4")
+    };
+    let forward = Forward {
+        protocol: Protocol::Tcp,
+        host,
+        guest: 80,
+    };
+    let config = Config {
+        forwards: vec![forward],
+        host_loopback: false,
+    };
+    let error = Nat::start(config, Arc::new(Count::default()))
+        .err()
+        .expect("it is taken");
+    assert!(
+        matches!(error, NetError::Listen { .. }) && error.to_string().contains(&host.to_string())
+    );
+}
+
+#[test]
+fn datagrams_go_out_and_answers_come_back() {
+    let server = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let to = address(server.local_addr().expect("an address"));
+    let mut guest = Guest::new(loopback());
+    guest.datagram(SocketAddrV4::new(GUEST, 999), to, b"ping");
+    let mut bytes = [0; 100];
+    let (length, peer) = server.recv_from(&mut bytes).expect("a datagram");
+    assert_eq!(&bytes[..length], b"ping");
+    server
+        .send_to(&[1; 3000], peer)
+        .expect("too long for the guest, so dropped");
+    server.send_to(b"pong", peer).expect("sent");
+    let (port, payload) = guest.frame(udp);
+    assert_eq!((port, &payload[..4]), (to.port(), &b"pong"[..]));
+}
+
+#[test]
+fn forwarded_datagrams_reach_the_guest_and_are_answered() {
+    let free = UdpSocket::bind("127.0.0.1:0")
+        .and_then(|s| s.local_addr())
+        .expect("a port");
+    let SocketAddr::V4(host) = free else {
+        panic!("an IPv4 address")
+    };
+    let forward = Forward {
+        protocol: Protocol::Udp,
+        host,
+        guest: 53,
+    };
+    let mut guest = Guest::new(Config {
+        forwards: vec![forward],
+        host_loopback: false,
+    });
+    // The router learns the guest's address from its frames.
+    guest.datagram(
+        SocketAddrV4::new(GUEST, 1),
+        SocketAddrV4::new(GATEWAY, 1),
+        b"",
+    );
+    let client = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    client.send_to(b"ping", host).expect("sent");
+    let (port, payload) = guest.frame(udp);
+    assert_eq!(payload, b"ping");
+    guest.datagram(
+        SocketAddrV4::new(GUEST, 53),
+        SocketAddrV4::new(GATEWAY, port),
+        b"pong",
+    );
+    let mut bytes = [0; 100];
+    client
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .expect("a timeout");
+    let (length, _) = client.recv_from(&mut bytes).expect("an answer");
+    assert_eq!(&bytes[..length], b"pong");
+}
+
+#[test]
+fn frames_of_any_bytes_do_no_harm() {
+    let mut random = Random::new();
+    let mut guest = Guest::new(loopback());
+    for count in 0..5000 {
+        let mut frame: Vec<u8> = (0..random.below(200))
+            .map(|_| random.next() as u8)
+            .collect();
+        let kinds: [&[u8]; 3] = [&[8, 0, 0x45, 0], &[8, 6, 0, 1], &[8, 0]];
+        let kind = kinds[random.below(3) as usize];
+        if frame.len() >= 40 {
+            frame[12..12 + kind.len()].copy_from_slice(kind);
+            frame[23] = [1, 6, 17][random.below(3) as usize];
+        }
+        guest.port.0.send(frame);
+        guest.port.0.receive();
+        if count % 200 == 0 {
+            // Frames that come too fast are dropped.
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(
+        dhcp(&mut guest, DhcpMessageType::Discover, None),
+        DhcpMessageType::Offer
+    );
+}
