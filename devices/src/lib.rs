@@ -26,6 +26,8 @@ pub mod memory;
 pub mod net;
 pub mod plic;
 pub mod rtc;
+#[cfg(target_os = "linux")]
+pub mod share;
 pub mod state;
 pub mod stream;
 pub mod syscon;

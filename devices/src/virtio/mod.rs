@@ -6,6 +6,8 @@ pub mod console;
 pub mod net;
 pub mod queue;
 pub mod rng;
+#[cfg(target_os = "linux")]
+pub mod share;
 pub mod transport;
 mod worker;
 
@@ -14,6 +16,8 @@ pub use console::Console;
 pub use net::Net;
 pub use queue::{Broken, Chain, Queue, Span};
 pub use rng::{Entropy, Rng};
+#[cfg(target_os = "linux")]
+pub use share::Share;
 pub use transport::Virtio;
 
 use crate::memory::GuestMemory;
@@ -58,6 +62,9 @@ pub enum State {
     Rng(rng::State),
     /// [`Console`].
     Console(console::State),
+    /// [`Share`].
+    #[cfg(target_os = "linux")]
+    Share(crate::share::State),
 }
 
 impl State {
@@ -67,6 +74,8 @@ impl State {
             State::Net(_) => "virtio-net",
             State::Rng(_) => "virtio-rng",
             State::Console(_) => "virtio-console",
+            #[cfg(target_os = "linux")]
+            State::Share(_) => "virtio-9p",
         }
     }
 

@@ -7,4 +7,6 @@ mod garbage;
 mod net;
 mod queue;
 mod rng;
+#[cfg(target_os = "linux")]
+mod share;
 mod transport;
