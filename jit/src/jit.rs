@@ -5,13 +5,13 @@ use crate::code::Descriptor;
 use crate::compiler::{Compiler, Shared};
 use crate::context::SharedContext;
 use crate::explain::Listing;
+use crate::host::cpu_time;
 use crate::request::{Asked, Request};
 use crate::table::Table;
 use crate::{Error, JitHart, Options, Stats};
 use memory::UserSpace;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 /// The compiler and all that it has compiled for one address space. Shared by the harts.
 pub struct Jit {
@@ -156,8 +156,8 @@ impl Inner {
 
     /// Compiles a job and makes its code known. Whether that worked.
     pub fn compile(&self, job: Job) -> bool {
-        let started = Instant::now();
         let mut guard = lock(&self.compiler);
+        let started = cpu_time();
         let compiled = match &mut *guard {
             Some(compiler) => compiler.compile(&job.region),
             None => Compiler::new(&self.options)
@@ -168,7 +168,7 @@ impl Inner {
         let pages = job.region.pages();
         let stale = stale.iter().any(|page| pages.binary_search(page).is_ok());
         let mut stats = lock(&self.stats);
-        stats.compile_ns += started.elapsed().as_nanos() as u64;
+        stats.compile_ns += cpu_time().saturating_sub(started);
         let compiled = match compiled {
             Ok(compiled) if !stale => compiled,
             Ok(_) | Err(_) => {

@@ -51,7 +51,7 @@ pub struct Stats {
     pub guest_instructions: u64,
     /// Bytes of host code.
     pub host_bytes: u64,
-    /// Nanoseconds spent on compiling.
+    /// Nanoseconds of CPU time spent on compiling.
     pub compile_ns: u64,
     /// Regions dropped because their code changed or a larger region took their place.
     pub dropped: u64,

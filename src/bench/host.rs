@@ -1,4 +1,4 @@
-//! What a finished child process cost: the host's word on it.
+//! What the host says: of a finished child process, and of itself.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
@@ -38,4 +38,40 @@ pub fn wait(child: Child) -> std::io::Result<(ExitStatus, Usage)> {
         peak,
     };
     Ok((ExitStatus::from_raw(status), usage))
+}
+
+/// The most memory that this process has held so far, where the host tells it of this program
+/// alone: `wait` also counts what the process held before it became this program.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// The machine that a report was made on.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// The processor's name, or the architecture's.
+    pub processor: String,
+    /// Processors this process may use.
+    pub cores: usize,
+}
+
+impl Machine {
+    /// What this machine says of itself.
+    pub fn this() -> Machine {
+        // Linux has the name here; elsewhere the architecture has to do.
+        let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with("model name"));
+        let name = line.and_then(|line| line.split_once(':'));
+        Machine {
+            processor: name
+                .map_or(std::env::consts::ARCH, |(_, name)| name.trim())
+                .to_owned(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
 }

@@ -1,59 +1,23 @@
-//! Running every way of every program, round by round, and keeping the samples.
+//! Running every way of every workload, round by round, and keeping the samples.
 
-use super::programs::{Group, Program};
-use super::{host, native};
+use super::process::{Output, Run, Sample, run};
+use super::statistics::Spread;
+use super::tools::{Tools, Way};
+use super::workload::{What, Workload};
+use super::{inputs, native};
 use crate::Error;
-use std::fs::Permissions;
-use std::io::{IsTerminal, Read};
+use std::fs::{File, Permissions};
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
-/// How a program can be run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub enum Way {
-    /// `bhv run --engine jit`.
-    Jit,
-    /// `bhv run --engine interp`.
-    Interp,
-    /// The native twin.
-    Native,
-    /// `qemu-riscv64`.
-    Qemu,
-}
-
-impl Way {
-    /// Every way, in the order of a round.
-    pub const ALL: [Way; 4] = [Way::Native, Way::Jit, Way::Interp, Way::Qemu];
-
-    /// Its name in tables and JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Way::Jit => "jit",
-            Way::Interp => "interp",
-            Way::Native => "native",
-            Way::Qemu => "qemu",
-        }
-    }
-}
-
-/// One run of one program.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Sample {
-    /// CPU seconds, user and system.
-    pub cpu: f64,
-    /// Seconds on the clock.
-    pub wall: f64,
-    /// Peak memory in bytes.
-    pub peak: u64,
-}
-
-/// What was seen of one program.
+/// What was seen of one workload.
 #[derive(Debug)]
 pub struct Measured {
-    /// The program.
-    pub program: &'static Program,
+    /// The workload.
+    pub workload: Workload,
     /// The samples of each way, one a round; empty for a way that could not run.
     pub samples: [Vec<Sample>; Way::ALL.len()],
     /// Instructions it retires, counted by the interpreter.
@@ -63,242 +27,273 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// A workload of which nothing was seen yet.
+    pub fn new(workload: Workload) -> Measured {
+        Measured {
+            workload,
+            samples: Default::default(),
+            instructions: None,
+            wrong: None,
+        }
+    }
+
     /// The samples of a way.
     pub fn samples(&self, way: Way) -> &[Sample] {
         &self.samples[way as usize]
     }
 
-    /// The ratio of CPU seconds of two ways in each round, smallest first.
-    pub fn ratios(&self, over: Way, under: Way) -> Vec<f64> {
+    /// The ratio of CPU seconds of two ways, round by round.
+    pub fn ratio(&self, over: Way, under: Way) -> Option<Spread> {
         let pairs = self.samples(over).iter().zip(self.samples(under));
-        let mut ratios: Vec<f64> = pairs.map(|(a, b)| a.cpu / b.cpu.max(1e-6)).collect();
-        ratios.sort_by(f64::total_cmp);
-        ratios
+        Spread::of(pairs.map(|(a, b)| a.cpu / b.cpu.max(1e-6)))
     }
 
-    /// The median of a way's CPU seconds.
-    pub fn cpu(&self, way: Way) -> Option<f64> {
-        let mut seconds: Vec<f64> = self.samples(way).iter().map(|s| s.cpu).collect();
-        seconds.sort_by(f64::total_cmp);
-        seconds.get(seconds.len() / 2).copied()
+    /// One figure of a way over the rounds.
+    pub fn figure(&self, way: Way, of: impl Fn(&Sample) -> f64) -> Option<Spread> {
+        Spread::of(self.samples(way).iter().map(of))
+    }
+
+    /// The share of the CPU time under the JIT that compiling took.
+    pub fn compile_share(&self) -> Option<f64> {
+        let share = self.figure(Way::Jit, |s| s.compile / s.cpu.max(1e-6));
+        share.map(|share| share.median)
+    }
+
+    /// Instructions per second of a way, by the interpreter's count.
+    pub fn rate(&self, way: Way) -> Option<f64> {
+        let seconds = self.figure(way, |s| s.cpu)?.median;
+        Some(self.instructions? as f64 / seconds.max(1e-6))
     }
 }
 
 /// What to run, and with what.
+#[derive(Debug)]
 pub struct Plan {
     /// Rounds.
     pub rounds: usize,
-    /// The ways that can run on this machine.
+    /// The ways that were not left out and can run on this machine.
     pub ways: Vec<Way>,
-    /// The ways that cannot, and why.
-    pub absent: Vec<(Way, String)>,
-    /// Whether each program does a tenth of its work.
+    /// Whether each workload does a tenth of its work.
     pub quick: bool,
-    bhv: PathBuf,
+    /// What this machine has.
+    pub tools: Tools,
+    /// What cannot be measured here, why, and what to do about it.
+    pub notes: Vec<String>,
 }
 
-/// Start-up is too short to measure once: a sample is the mean of this many runs.
-const STARTS: u32 = 20;
+/// The folder of this process, which goes away at the end.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left behind in the system's folder for such files harms nobody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn failed(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    move |source| Error::File {
+        path: path.to_owned(),
+        source,
+    }
+}
 
 impl Plan {
     /// Finds the ways there are on this machine.
-    pub fn new(rounds: usize, quick: bool, without: &[Way]) -> Result<Plan, Error> {
-        let bhv = std::env::current_exe().map_err(|source| Error::File {
-            path: "bhv".into(),
-            source,
-        })?;
-        let qemu = Command::new("qemu-riscv64")
-            .arg("--version")
-            .output()
-            .is_ok();
-        let mut plan = Plan {
+    pub fn new(tools: Tools, rounds: usize, quick: bool, without: &[Way]) -> Plan {
+        let mut ways = Way::ALL.to_vec();
+        ways.retain(|way| !without.contains(way));
+        let mut notes = Vec::new();
+        if ways.contains(&Way::Qemu) && tools.qemu.is_none() {
+            notes.push("qemu: qemu-riscv64 is not installed (package qemu-user)".to_owned());
+            ways.retain(|way| *way != Way::Qemu);
+        }
+        if ways.contains(&Way::Native) && !tools.compiler {
+            notes.push("native, programs of ours: gcc is not installed (package gcc)".to_owned());
+        }
+        Plan {
             rounds,
-            ways: Vec::new(),
-            absent: Vec::new(),
+            ways,
             quick,
-            bhv,
-        };
-        for way in Way::ALL {
-            let reason = match way {
-                _ if without.contains(&way) => Some("left out by --without"),
-                Way::Native if !native::compiler_found() => Some("gcc is not installed"),
-                Way::Qemu if !qemu => Some("qemu-riscv64 is not installed (package qemu-user)"),
-                Way::Native | Way::Qemu | Way::Jit | Way::Interp => None,
-            };
-            match reason {
-                None => plan.ways.push(way),
-                Some(reason) => plan.absent.push((way, reason.to_owned())),
-            }
-        }
-        Ok(plan)
-    }
-
-    /// The repeat count of a program under this plan.
-    pub fn count(&self, program: &Program) -> u64 {
-        if self.quick {
-            (program.count / 10).max(1)
-        } else {
-            program.count
+            tools,
+            notes,
         }
     }
 
-    /// Runs everything. The files lie in a folder of this process, which goes away at the end.
-    pub fn measure(&self, programs: &[&'static Program]) -> Result<Vec<Measured>, Error> {
+    /// The workloads that this machine can run at all; the others are noted.
+    pub fn runnable(&mut self, workloads: Vec<Workload>) -> Vec<Workload> {
+        let is_debian = |w: &Workload| matches!(w.what, What::Debian(_));
+        let count = workloads.iter().filter(|w| is_debian(w)).count();
+        let remedy = "`cargo xtask root` makes them, --roots names the folder they are in";
+        if count == 0 {
+            return workloads;
+        }
+        if self.tools.roots.guest.is_none() {
+            self.notes.push(format!(
+                "{count} workloads with Debian's programs: the roots are missing; {remedy}"
+            ));
+            return workloads.into_iter().filter(|w| !is_debian(w)).collect();
+        }
+        if self.tools.roots.twin.is_none() && self.ways.contains(&Way::Native) {
+            self.notes.push(format!(
+                "native, Debian's programs: this machine's root is missing; {remedy}"
+            ));
+        }
+        workloads
+    }
+
+    /// Runs everything.
+    pub fn measure(&self, workloads: &[Workload]) -> Result<Vec<Measured>, Error> {
         let folder = std::env::temp_dir().join(format!("bhv-bench-{}", std::process::id()));
-        let failed = |source| Error::File {
-            path: folder.clone(),
-            source,
-        };
-        std::fs::create_dir_all(&folder).map_err(failed)?;
-        let results = programs
-            .iter()
-            .enumerate()
-            .map(|(i, program)| self.program(program, &folder, (i + 1, programs.len())))
-            .collect();
+        std::fs::create_dir_all(&folder).map_err(failed(&folder))?;
+        let folder = Folder(folder);
+        inputs::write(&folder.0).map_err(failed(&folder.0))?;
+        let started = Instant::now();
+        let results = workloads.iter().enumerate().map(|(i, workload)| {
+            let place = format!("{}/{} {}", i + 1, workloads.len(), workload.name);
+            self.workload(workload, &folder.0, &place, started)
+        });
+        let results = results.collect();
         progress("");
-        std::fs::remove_dir_all(&folder).map_err(failed)?;
         results
     }
 
-    /// All rounds of one program.
-    fn program(
+    /// All rounds of one workload.
+    fn workload(
         &self,
-        program: &'static Program,
+        workload: &Workload,
         folder: &Path,
-        (number, total): (usize, usize),
+        place: &str,
+        started: Instant,
     ) -> Result<Measured, Error> {
-        let guest = folder.join(program.name);
-        // qemu-riscv64 runs only what is marked as executable.
-        std::fs::write(&guest, program.elf)
-            .and_then(|()| std::fs::set_permissions(&guest, Permissions::from_mode(0o700)))
-            .map_err(|source| Error::File {
-                path: guest.clone(),
-                source,
-            })?;
-        let twin = if self.ways.contains(&Way::Native) {
-            native::build(program, folder)?
-        } else {
-            None
+        let mut measured = Measured::new(*workload);
+        if let What::Debian(case) = workload.what
+            && let Some((file, command)) = case.preparation(&self.tools)
+        {
+            progress(&format!("{place}: preparing {file}"));
+            let path = folder.join(file);
+            let mut kept = File::create(&path).map_err(failed(&path))?;
+            let run = start(command, folder, 1, &mut kept)?;
+            measured.wrong = run
+                .failure
+                .map(|failure| format!("preparing {file}: {failure}"));
+        }
+        let own = match workload.what {
+            What::Own(program) => Some(Own::new(program, folder, self)?),
+            What::Debian(_) => None,
         };
-        let mut measured = Measured {
-            program,
-            samples: Default::default(),
-            instructions: None,
-            wrong: None,
-        };
-        let mut expected: Option<(Way, String)> = None;
+        let amount = workload.amount(self.quick);
+        let mut expected: Vec<(Way, Output)> = Vec::new();
         for round in 0..self.rounds {
             for &way in &self.ways {
-                progress(&format!(
-                    "{number}/{total} {}: round {} of {}, {}",
-                    program.name,
-                    round + 1,
-                    self.rounds,
-                    way.name()
-                ));
-                let mut command = match way {
-                    Way::Native => match &twin {
-                        Some(twin) => Command::new(twin),
-                        None => continue,
-                    },
-                    Way::Qemu => with(Command::new("qemu-riscv64"), &[], &guest),
-                    Way::Jit => with(Command::new(&self.bhv), &["run", "--engine", "jit"], &guest),
-                    Way::Interp => {
-                        let options = ["run", "--engine", "interp", "--stats"];
-                        with(Command::new(&self.bhv), &options, &guest)
-                    }
-                };
-                if program.group != Group::StartUp {
-                    command.arg(self.count(program).to_string());
-                }
-                let run = sample(command, program.group == Group::StartUp)?;
-                let note = match (&run.failure, &expected) {
-                    (Some(failure), _) => Some(format!("{} {failure}", way.name())),
-                    (None, Some((first, text))) if *text != run.stdout => Some(format!(
-                        "{} prints {:?}, {} {text:?}",
-                        way.name(),
-                        run.stdout,
-                        first.name()
-                    )),
-                    (None, _) => None,
-                };
-                let failed = run.failure.is_some();
-                measured.wrong = measured.wrong.take().or(note);
-                if failed {
+                // The interpreter is slow and its times are steady: the first round has to do.
+                if measured.wrong.is_some() || way == Way::Interp && round > 0 {
                     continue;
                 }
-                measured.samples[way as usize].push(run.sample);
-                if way == Way::Interp {
-                    measured.instructions = instructions(&run.stderr);
+                let command = match (&own, workload.what) {
+                    (Some(own), _) => own.command(way, &self.tools),
+                    (None, What::Debian(case)) => case.command(way, &self.tools, amount),
+                    (None, What::Own(_)) => None,
+                };
+                let Some(mut command) = command else { continue };
+                if own.is_some() && workload.group != super::group::Group::StartUp {
+                    command.arg(amount.to_string());
                 }
-                expected = expected.or(Some((way, run.stdout)));
+                let seconds = started.elapsed().as_secs();
+                let (minutes, seconds) = (seconds / 60, seconds % 60);
+                let rounds = self.rounds;
+                progress(&format!(
+                    "{minutes}:{seconds:02}  {place}: round {} of {rounds}, {}",
+                    round + 1,
+                    way.name()
+                ));
+                let runs = if way == Way::Interp { 1 } else { workload.runs };
+                let run = start(command, folder, runs, &mut std::io::sink())?;
+                measured.take(way, run, &mut expected);
             }
         }
         Ok(measured)
     }
 }
 
-/// A command with options and a program.
-fn with(mut command: Command, options: &[&str], program: &Path) -> Command {
-    command.args(options).arg(program);
-    command
-}
-
-/// One sample and what was printed.
-struct Run {
-    sample: Sample,
-    stdout: String,
-    stderr: String,
-    failure: Option<String>,
-}
-
-/// Runs a command to its end: once, or often enough that its start can be measured.
-fn sample(mut command: Command, is_start: bool) -> Result<Run, Error> {
-    let runs = if is_start { STARTS } else { 1 };
-    let mut total = Run {
-        sample: Sample::default(),
-        stdout: String::new(),
-        stderr: String::new(),
-        failure: None,
-    };
-    let failed = |source| Error::File {
-        path: "a benchmark's process".into(),
-        source,
-    };
-    for _ in 0..runs {
-        let start = Instant::now();
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
-        let (mut out, mut err) = (String::new(), String::new());
-        // Programs print a line; stderr is read after stdout, and neither fills a pipe.
-        if let Some(mut pipe) = child.stdout.take() {
-            pipe.read_to_string(&mut out).map_err(failed)?;
+impl Measured {
+    /// Keeps a sample, if the run went as the ones before it.
+    fn take(&mut self, way: Way, run: Run, expected: &mut Vec<(Way, Output)>) {
+        if let Some(failure) = run.failure {
+            self.wrong = Some(format!("{} {failure}", way.name()));
+            return;
         }
-        if let Some(mut pipe) = child.stderr.take() {
-            pipe.read_to_string(&mut err).map_err(failed)?;
+        let is_comparable = |other: Way| match self.workload.what {
+            What::Debian(case) if !case.same_everywhere => {
+                (way == Way::Native) == (other == Way::Native)
+            }
+            What::Debian(_) | What::Own(_) => true,
+        };
+        match expected.iter().find(|(other, _)| is_comparable(*other)) {
+            Some((other, text)) if *text != run.stdout => {
+                let (ours, theirs) = (excerpt(&run.stdout), excerpt(text));
+                let (way, other) = (way.name(), other.name());
+                self.wrong = Some(format!("{way} prints {ours}, {other} {theirs}"));
+                return;
+            }
+            Some(_) => {}
+            None => expected.push((way, run.stdout)),
         }
-        let (status, usage) = host::wait(child).map_err(failed)?;
-        total.sample.wall += start.elapsed().as_secs_f64() / f64::from(runs);
-        total.sample.cpu += usage.cpu / f64::from(runs);
-        total.sample.peak = total.sample.peak.max(usage.peak);
-        if !status.success() {
-            total.failure = Some(format!("ends with {status}: {}", err.trim()));
+        if way == Way::Interp {
+            self.instructions = run.interpreted;
         }
-        (total.stdout, total.stderr) = (out, err);
+        self.samples[way as usize].push(run.sample);
     }
-    Ok(total)
 }
 
-/// The count in what `--stats` prints: the number after the word "interpreted".
-fn instructions(stats: &str) -> Option<u64> {
-    let mut words = stats
-        .split_whitespace()
-        .skip_while(|word| *word != "interpreted");
-    words.nth(1)?.parse().ok()
+/// The beginning of an output, and its length.
+fn excerpt(output: &Output) -> String {
+    let head = String::from_utf8_lossy(&output.head);
+    format!("{head:?} ({} bytes)", output.length)
+}
+
+/// A program of ours, unpacked, and its native twin.
+struct Own {
+    guest: PathBuf,
+    twin: Option<PathBuf>,
+}
+
+impl Own {
+    fn new(program: &super::programs::Program, folder: &Path, plan: &Plan) -> Result<Own, Error> {
+        let guest = folder.join(program.name);
+        // qemu-riscv64 runs only what is marked as executable.
+        std::fs::write(&guest, program.elf)
+            .and_then(|()| std::fs::set_permissions(&guest, Permissions::from_mode(0o700)))
+            .map_err(failed(&guest))?;
+        let wanted = plan.tools.compiler && plan.ways.contains(&Way::Native);
+        let twin = if wanted {
+            native::build(program, folder)?
+        } else {
+            None
+        };
+        Ok(Own { guest, twin })
+    }
+
+    fn command(&self, way: Way, tools: &Tools) -> Option<Command> {
+        let mut command = match way {
+            Way::Native => return self.twin.as_ref().map(Command::new),
+            Way::Qemu => Command::new(tools.qemu.as_ref()?),
+            Way::Jit | Way::Interp => tools.bhv(way),
+        };
+        command.arg(&self.guest);
+        Some(command)
+    }
+}
+
+fn start(
+    mut command: Command,
+    folder: &Path,
+    runs: u32,
+    keep: &mut dyn Write,
+) -> Result<Run, Error> {
+    let program = PathBuf::from(command.get_program());
+    command.current_dir(folder);
+    run(command, runs, keep).map_err(failed(&program))
 }
 
 /// Shows what is under way on a terminal; quiet in a pipe.

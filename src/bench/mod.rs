@@ -1,28 +1,45 @@
-//! `bhv bench`: the guest programs on JIT, interpreter, natively and under QEMU, in one run.
+//! `bhv bench`: workloads on JIT, interpreter, natively and under QEMU, in one run.
 //!
-//! Every round runs all ways of one program after each other, so that a machine that slows down
-//! slows all of them; the ratio of two ways is taken within a round.
+//! Every round runs all ways of one workload after each other, so that a machine that slows down
+//! slows all of them; the ratio of two ways is taken within a round. PERFORMANCE.md says what the
+//! figures mean.
 
+mod cases;
+mod chart;
+mod debian;
+pub mod group;
 mod host;
+mod html;
+mod inputs;
 mod json;
 mod measure;
 mod native;
+mod process;
 pub mod programs;
+mod statistics;
+mod summary;
 mod table;
+mod tools;
+mod workload;
 
 use crate::Error;
-use measure::{Measured, Plan, Way};
-use programs::{PROGRAMS, Program};
-use std::path::PathBuf;
+pub use host::peak_memory;
+
+use host::Machine;
+use measure::Plan;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use summary::Summary;
+use tools::{Tools, Way};
+use workload::Workload;
 
 /// Measure: JIT, interpreter, native and QEMU where they are found
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Rounds: each runs every way once
-    #[arg(long, default_value_t = 3, value_name = "N")]
-    rounds: usize,
-    /// Only these programs or groups, by name (see --list)
+    /// Rounds: each runs every way once, the interpreter in the first only
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Only these workloads or groups, by name (see --list)
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     only: Vec<String>,
     /// Leave out these ways: jit, interp, native, qemu
@@ -31,10 +48,16 @@ pub struct Args {
     /// A tenth of the work: quick, and unfair to whoever compiles
     #[arg(long)]
     quick: bool,
+    /// Folder with Debian's files, trixie-riscv64 and trixie-amd64, as `cargo xtask root` makes it
+    #[arg(long, value_name = "DIR")]
+    roots: Option<PathBuf>,
     /// Write every sample to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// List the programs and end
+    /// Write a page with charts to this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// List the workloads and end
     #[arg(long)]
     list: bool,
 }
@@ -42,46 +65,59 @@ pub struct Args {
 /// `bhv bench`. Fails if two ways print different things.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
     if args.list {
-        for p in PROGRAMS {
-            println!("{:16} {:14} {}", p.name, p.group.name(), p.about);
+        for w in workload::all() {
+            println!("{:15} {:14} {}", w.name, w.group.name(), w.about);
         }
         return Ok(ExitCode::SUCCESS);
     }
     let chosen = choose(&args.only)?;
-    let plan = Plan::new(args.rounds.max(1), args.quick, &args.without)?;
-    let results: Vec<Measured> = plan.measure(&chosen)?;
+    if let Some(folder) = args.roots.as_ref().filter(|folder| !folder.is_dir()) {
+        let what = format!("--roots {}: there is no such folder", folder.display());
+        return Err(Error::usage(
+            what,
+            "name the folder that holds trixie-riscv64",
+        ));
+    }
+    // A file that cannot be written is to be told now, not when all has been measured.
+    for file in args.json.iter().chain(&args.html) {
+        write(file, "")?;
+    }
+    let tools = Tools::find(args.roots.as_deref())?;
+    let mut plan = Plan::new(tools, args.rounds.into(), args.quick, &args.without);
+    let chosen = plan.runnable(chosen);
+    let results = plan.measure(&chosen)?;
+    let summary = Summary::new(&results);
+    let machine = Machine::this();
     if let Some(file) = &args.json {
-        std::fs::write(file, json::text(&plan, &results)).map_err(|source| Error::File {
-            path: file.clone(),
-            source,
-        })?;
+        write(file, &json::text(&plan, &machine, &results, &summary))?;
     }
-    print!("{}", table::text(&plan, &results));
-    let wrong: Vec<&str> = results
-        .iter()
-        .filter(|m| m.wrong.is_some())
-        .map(|m| m.program.name)
-        .collect();
-    if wrong.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+    if let Some(file) = &args.html {
+        write(file, &html::text(&plan, &machine, &results, &summary))?;
     }
-    for m in &results {
-        if let Some(what) = &m.wrong {
-            eprintln!("bhv bench: {}: {what}", m.program.name);
-        }
+    print!("{}", table::text(&plan, &results, &summary));
+    match results.iter().all(|m| m.wrong.is_none()) {
+        true => Ok(ExitCode::SUCCESS),
+        false => Ok(ExitCode::FAILURE),
     }
-    Ok(ExitCode::FAILURE)
 }
 
-/// The programs of these names and groups; all of them if none is named.
-fn choose(only: &[String]) -> Result<Vec<&'static Program>, Error> {
-    let named = |p: &Program, name: &str| p.name == name || p.group.name() == name;
+fn write(file: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(file, text).map_err(|source| Error::File {
+        path: file.to_owned(),
+        source,
+    })
+}
+
+/// The workloads of these names and groups; all of them if none is named.
+fn choose(only: &[String]) -> Result<Vec<Workload>, Error> {
+    let all = workload::all();
+    let named = |w: &Workload, name: &str| w.name == name || w.group.name() == name;
     for name in only {
-        if !PROGRAMS.iter().any(|p| named(p, name)) {
-            let what = format!("no program or group is called '{name}'");
+        if !all.iter().any(|w| named(w, name)) {
+            let what = format!("no workload or group is called '{name}'");
             return Err(Error::usage(what, "bhv bench --list names them"));
         }
     }
-    let wanted = |p: &&Program| only.is_empty() || only.iter().any(|name| named(p, name));
-    Ok(PROGRAMS.iter().filter(wanted).collect())
+    let wanted = |w: &Workload| only.is_empty() || only.iter().any(|name| named(w, name));
+    Ok(all.into_iter().filter(wanted).collect())
 }

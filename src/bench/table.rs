@@ -1,161 +1,153 @@
-//! The table: losses first, then groups, with means and spread.
+//! The report as text: losses first, then every group, means with their spread, and the goals.
 
-use super::measure::{Measured, Plan, Way};
-use super::programs::Group;
+use super::group::Group;
+use super::measure::{Measured, Plan};
+use super::statistics::Spread;
+use super::summary::{Means, Summary};
+use super::tools::Way;
 use std::fmt::Write;
 
-/// The whole report as text.
-pub fn text(plan: &Plan, results: &[Measured]) -> String {
+/// The whole report.
+pub fn text(plan: &Plan, results: &[Measured], summary: &Summary) -> String {
     let mut out = String::new();
-    for (way, reason) in &plan.absent {
-        let _ = writeln!(out, "{} was not measured: {reason}", way.name());
+    for note in &plan.notes {
+        let _ = writeln!(out, "not measured: {note}");
     }
-    losses(&mut out, results);
+    losses(&mut out, results, summary);
     let _ = writeln!(
         out,
-        "{:18} {:>9} {:>8} {:>8} {:>8} {:>9} {:>8}   {:>7}",
-        "program", "native s", "jit", "interp", "qemu", "qemu/jit", "interp", "jit MiB"
+        "{:15} {:>8} {:>6} {:>13} {:>6} {:>6} {:>6} {:>7} {:>11} {:>6} {:>6}",
+        "",
+        "native",
+        "jit",
+        "low–high",
+        "interp",
+        "qemu",
+        "qemu",
+        "jit",
+        "compiling",
+        "interp",
+        "jit"
     );
     let _ = writeln!(
         out,
-        "{:18} {:>9} {:>8} {:>8} {:>8} {:>9} {:>8}   {:>7}",
-        "", "", "/native", "/native", "/native", "", "G/s", "peak"
+        "{:15} {:>8} {:>6} {:>13} {:>6} {:>6} {:>6} {:>7} {:>11} {:>6} {:>6}",
+        "", "CPU s", "/nat.", "", "/nat.", "/nat.", "/jit", "wall s", "CPU s", "G/s", "MiB"
     );
-    for group in Group::ALL {
-        let members: Vec<&Measured> = results
-            .iter()
-            .filter(|m| m.program.group == group)
-            .collect();
-        if members.is_empty() {
-            continue;
-        }
-        let _ = writeln!(out, "{}", group.name());
-        for m in &members {
+    for (group, means) in &summary.groups {
+        let _ = writeln!(out, "{}: {}", group.name(), group.about());
+        for m in results.iter().filter(|m| m.workload.group == *group) {
             row(&mut out, m);
         }
-        if members.len() > 1 {
-            mean(&mut out, "  mean", members.iter().copied());
+        if means.count > 1 {
+            mean(&mut out, &format!("  mean of {}", means.count), means);
         }
     }
-    let all = || results.iter().filter(|m| m.program.group != Group::StartUp);
-    if all().count() > 1 {
-        mean(&mut out, "all but start-up", all());
+    if results.len() > 1 {
+        let _ = writeln!(out, "geometric means");
+        for means in &summary.totals {
+            mean(&mut out, &format!("  {}", means.name), means);
+        }
     }
     let _ = writeln!(
         out,
-        "CPU seconds, median of {} rounds{}; ± is half the spread of jit/native over the rounds; \
-         means are geometric",
+        "ratios are of CPU seconds within a round: the median of {} round{}{}, and the lowest and \
+         highest",
         plan.rounds,
+        if plan.rounds == 1 { "" } else { "s" },
         if plan.quick {
             ", a tenth of the work"
         } else {
             ""
         }
     );
+    goals(&mut out, summary);
     out
 }
 
 /// Where the JIT is behind QEMU, the worst first.
-fn losses(out: &mut String, results: &[Measured]) {
-    let speedup = |m: &&Measured| middle(&m.ratios(Way::Qemu, Way::Jit));
-    let mut behind: Vec<&Measured> = results
-        .iter()
-        .filter(|m| speedup(m).is_some_and(|x| x < 1.0))
-        .collect();
-    behind.sort_by(|a, b| f64::total_cmp(&speedup(a).unwrap_or(0.0), &speedup(b).unwrap_or(0.0)));
-    if behind.is_empty() {
-        return;
+fn losses(out: &mut String, results: &[Measured], summary: &Summary) {
+    for m in results {
+        if let Some(wrong) = &m.wrong {
+            let _ = writeln!(out, "WRONG: {}: {wrong}", m.workload.name);
+        }
     }
-    let _ = writeln!(out, "slower than qemu:");
-    for m in behind {
-        let _ = writeln!(
-            out,
-            "  {:16} {:.2} times its speed",
-            m.program.name,
-            speedup(&m).unwrap_or(0.0)
-        );
+    if !summary.losses.is_empty() {
+        let _ = writeln!(out, "slower than qemu:");
     }
-    out.push('\n');
+    for (place, speedup) in &summary.losses {
+        let name = results[*place].workload.name;
+        let _ = writeln!(out, "  {name:15} {speedup:.2} times its speed");
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
 }
 
 fn row(out: &mut String, m: &Measured) {
-    let ratio = |over, under| number(middle(&m.ratios(over, under)), 2);
+    let jit = m.ratio(Way::Jit, Way::Native);
+    let ratio = |over, under| number(median(m.ratio(over, under)), 2);
+    let jit_cpu = median(m.figure(Way::Jit, |s| s.compile));
     let rate = m
-        .instructions
-        .zip(m.cpu(Way::Interp))
-        .map(|(count, seconds)| count as f64 / 1e9 / seconds.max(1e-6));
-    let peak = m.samples(Way::Jit).iter().map(|s| s.peak).max();
-    let _ = write!(
-        out,
-        "  {:16} {:>9} {:>8} {:>8} {:>8} {:>9} {:>8}   {:>7}",
-        m.program.name,
-        number(m.cpu(Way::Native), 4),
-        ratio(Way::Jit, Way::Native),
-        ratio(Way::Interp, Way::Native),
-        ratio(Way::Qemu, Way::Native),
-        ratio(Way::Qemu, Way::Jit),
-        number(rate.filter(|_| m.program.group != Group::StartUp), 2),
-        number(peak.map(|bytes| bytes as f64 / 1048576.0), 1),
-    );
-    if let [first, .., last] = m.ratios(Way::Jit, Way::Native)[..] {
-        let _ = write!(out, "  ±{:.2}", (last - first) / 2.0);
-    }
-    if m.wrong.is_some() {
-        out.push_str("  WRONG");
-    }
-    out.push('\n');
-}
-
-fn mean<'a>(out: &mut String, name: &str, members: impl Iterator<Item = &'a Measured> + Clone) {
-    let of = |over, under| {
-        let ratios: Option<Vec<f64>> = members
-            .clone()
-            .map(|m| middle(&m.ratios(over, under)))
-            .collect();
-        number(ratios.and_then(|r| geometric(&r)), 2)
-    };
+        .rate(Way::Interp)
+        .filter(|_| m.workload.group != Group::StartUp);
     let _ = writeln!(
         out,
-        "{name:18} {:>9} {:>8} {:>8} {:>8} {:>9}",
-        "",
-        of(Way::Jit, Way::Native),
-        of(Way::Interp, Way::Native),
-        of(Way::Qemu, Way::Native),
-        of(Way::Qemu, Way::Jit),
+        "  {:13} {:>8} {:>6} {:>13} {:>6} {:>6} {:>6} {:>7} {:>6} {:>4} {:>6} {:>6}{}",
+        m.workload.name,
+        number(median(m.figure(Way::Native, |s| s.cpu)), 3),
+        number(median(jit), 2),
+        jit.map_or_else(String::new, |s| format!("{:.2}–{:.2}", s.low, s.high)),
+        number(median(m.ratio(Way::Interp, Way::Native)), 1),
+        ratio(Way::Qemu, Way::Native),
+        ratio(Way::Qemu, Way::Jit),
+        number(median(m.figure(Way::Jit, |s| s.wall)), 3),
+        number(jit_cpu, 3),
+        m.compile_share()
+            .map_or_else(String::new, |share| format!("{:.0}%", share * 100.0)),
+        number(rate.map(|rate| rate / 1e9), 2),
+        number(
+            median(m.figure(Way::Jit, |s| s.peak as f64 / 1_048_576.0)),
+            0
+        ),
+        if m.wrong.is_some() { "  WRONG" } else { "" },
     );
 }
 
-/// The middle one of sorted numbers.
-pub fn middle(sorted: &[f64]) -> Option<f64> {
-    sorted.get(sorted.len() / 2).copied()
+fn mean(out: &mut String, name: &str, means: &Means) {
+    let _ = writeln!(
+        out,
+        "{name:24} {:>6} {:>13} {:>6} {:>6} {:>6}",
+        number(means.jit, 2),
+        "",
+        number(means.interp, 1),
+        number(means.qemu, 2),
+        number(means.speedup, 2),
+    );
 }
 
-/// The geometric mean; none of nothing.
-pub fn geometric(numbers: &[f64]) -> Option<f64> {
-    if numbers.is_empty() {
-        return None;
+fn goals(out: &mut String, summary: &Summary) {
+    let _ = writeln!(out, "\ngoals");
+    for goal in &summary.goals {
+        let verdict = match goal.met {
+            Some(true) => "met",
+            Some(false) => "NOT MET",
+            None => "not measured",
+        };
+        let found = goal.found.as_deref().unwrap_or("-");
+        let _ = writeln!(
+            out,
+            "  {:50} {:>12}   {found:28} {verdict}",
+            goal.what, goal.wanted
+        );
     }
-    let logs: f64 = numbers.iter().map(|n| n.max(1e-9).ln()).sum();
-    Some((logs / numbers.len() as f64).exp())
 }
 
-fn number(value: Option<f64>, digits: usize) -> String {
+fn median(spread: Option<Spread>) -> Option<f64> {
+    spread.map(|spread| spread.median)
+}
+
+/// A number, or a dash where there is none.
+pub fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_geometric_mean_of_a_ratio_and_its_inverse_is_one() {
-        assert!((geometric(&[4.0, 0.25]).unwrap() - 1.0).abs() < 1e-12);
-        assert_eq!(geometric(&[]), None);
-    }
-
-    #[test]
-    fn the_middle_of_three_is_the_second() {
-        assert_eq!(middle(&[1.0, 5.0, 9.0]), Some(5.0));
-        assert_eq!(middle(&[]), None);
-    }
 }

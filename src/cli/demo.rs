@@ -126,7 +126,7 @@ impl Tour {
         for name in SHOWN {
             let program = program(name);
             // A small part of what `bhv bench` runs: the tour is to be short.
-            let count = (program.count / 50).max(1).to_string();
+            let count = (program.count / 90).max(1).to_string();
             let interp = self.quiet(&["run", "--engine", "interp", name, &count])?;
             let jit = self.quiet(&["run", "--engine", "jit", name, &count])?;
             let same = interp.out == jit.out && jit.code == Some(0) && jit.out.contains("right");

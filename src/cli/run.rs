@@ -129,7 +129,7 @@ fn print_stats(running: &Running, started: Instant) {
         eprintln!("  retired       {:>12} instructions", running.total());
     }
     eprintln!(
-        "  compiled      {:>12} regions, {} instructions to {} bytes in {:.1} ms",
+        "  compiled      {:>12} regions, {} instructions to {} bytes in {:.1} ms of CPU time",
         jit.regions,
         jit.guest_instructions,
         jit.host_bytes,
@@ -139,6 +139,9 @@ fn print_stats(running: &Running, started: Instant) {
         "  dropped       {:>12} regions, {} times all; code was missing {} times",
         jit.dropped, jit.evictions, jit.missing
     );
+    if let Some(peak) = crate::bench::peak_memory() {
+        eprintln!("  peak          {peak:>12} bytes of memory");
+    }
 }
 
 /// Prints system calls.

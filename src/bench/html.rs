@@ -1,0 +1,387 @@
+//! The report as one page: charts, goals, losses and every figure, with nothing from outside.
+
+use super::chart::{self, escape};
+use super::group::Group;
+use super::host::Machine;
+use super::measure::{Measured, Plan};
+use super::statistics::Spread;
+use super::summary::{Means, Summary};
+use super::table::number;
+use super::tools::Way;
+use std::fmt::Write;
+
+/// The whole page.
+pub fn text(plan: &Plan, machine: &Machine, results: &[Measured], summary: &Summary) -> String {
+    let mut out = String::from(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>baby_hypervisor: how fast it is</title>\n<style>\n",
+    );
+    out.push_str(include_str!("page.css"));
+    out.push_str(
+        "</style>\n</head>\n<body>\n<h1>How fast baby_hypervisor runs RISC-V programs</h1>\n",
+    );
+    provenance(&mut out, plan, machine, results);
+    tiles(&mut out, results, summary);
+    losses(&mut out, plan, results, summary);
+    if let Some(chart) = chart::groups(summary) {
+        out.push_str(
+            "<h2>Group by group</h2>\n<p>How many times the CPU time of native code each takes: \
+             geometric means, on a logarithmic scale. <b>Left is better</b>; the green line is \
+             native speed.</p>\n",
+        );
+        out.push_str(&chart);
+    }
+    goals(&mut out, summary);
+    if let Some(chart) = chart::workloads(results, summary) {
+        out.push_str(
+            "<h2>Every workload</h2>\n<p>The same scale. A mark is the median of the rounds, the \
+             short line through it reaches from the lowest to the highest. Names in red are slower \
+             than under QEMU.</p>\n",
+        );
+        out.push_str(&chart);
+    }
+    figures(&mut out, results, summary);
+    method(&mut out);
+    out.push_str("</body>\n</html>\n");
+    out
+}
+
+fn provenance(out: &mut String, plan: &Plan, machine: &Machine, results: &[Measured]) {
+    let versions = [plan.tools.qemu_version(), plan.tools.compiler_version()];
+    let versions: Vec<String> = versions.into_iter().flatten().map(|v| escape(&v)).collect();
+    let _ = writeln!(
+        out,
+        "<p class=\"quiet\">{} workloads, {} round{}{}, on {} ({} core{}), with bhv {}{}{}.</p>",
+        results.len(),
+        plan.rounds,
+        plural(plan.rounds),
+        if plan.quick {
+            ", a tenth of the work"
+        } else {
+            ""
+        },
+        escape(&machine.processor),
+        machine.cores,
+        plural(machine.cores),
+        env!("CARGO_PKG_VERSION"),
+        if versions.is_empty() { "" } else { ", " },
+        versions.join(", "),
+    );
+    for note in &plan.notes {
+        let _ = writeln!(
+            out,
+            "<p class=\"quiet\">Not measured: {}.</p>",
+            escape(note)
+        );
+    }
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+fn tiles(out: &mut String, results: &[Measured], summary: &Summary) {
+    let total = |name: &str| summary.total(name);
+    let tile = |figure: Option<f64>, unit: &str, what: &str| {
+        figure.map_or_else(String::new, |value| {
+            format!("<div class=\"tile\"><b>{value:.2}{unit}</b><span>{what}</span></div>\n")
+        })
+    };
+    let own = total("our own programs").and_then(|m| m.jit);
+    let debian = total("Debian's programs").and_then(|m| m.jit);
+    let speedup = total("everything").and_then(|m| m.speedup);
+    let met = summary
+        .goals
+        .iter()
+        .filter(|goal| goal.met == Some(true))
+        .count();
+    let known = summary
+        .goals
+        .iter()
+        .filter(|goal| goal.met.is_some())
+        .count();
+    out.push_str("<div class=\"tiles\">\n");
+    out.push_str(&tile(
+        own,
+        " ×",
+        "the CPU time of native code, our own programs (1 is native speed)",
+    ));
+    out.push_str(&tile(
+        debian,
+        " ×",
+        "the CPU time of the native build, Debian's programs",
+    ));
+    out.push_str(&tile(speedup, " ×", "as fast as QEMU, over everything"));
+    let losses = summary.losses.len();
+    if results
+        .iter()
+        .any(|m| m.ratio(Way::Qemu, Way::Jit).is_some())
+    {
+        let _ = writeln!(
+            out,
+            "<div class=\"tile\"><b class=\"{}\">{losses}</b><span>of {} workloads slower than under QEMU</span></div>",
+            if losses == 0 { "good" } else { "bad" },
+            results.len(),
+        );
+    }
+    let _ = writeln!(
+        out,
+        "<div class=\"tile\"><b>{met} of {known}</b><span>goals met that this run can judge</span></div>\n</div>"
+    );
+}
+
+fn losses(out: &mut String, plan: &Plan, results: &[Measured], summary: &Summary) {
+    let wrong: Vec<&Measured> = results.iter().filter(|m| m.wrong.is_some()).collect();
+    if !wrong.is_empty() {
+        out.push_str("<h2 class=\"bad\">Wrong results</h2>\n<ul>\n");
+        for m in wrong {
+            let what = m.wrong.as_deref().unwrap_or_default();
+            let _ = writeln!(
+                out,
+                "<li><b>{}</b>: {}</li>",
+                escape(m.workload.name),
+                escape(what)
+            );
+        }
+        out.push_str("</ul>\n");
+    }
+    if !plan.ways.contains(&Way::Qemu) || !plan.ways.contains(&Way::Jit) {
+        return;
+    }
+    out.push_str("<h2>Losses first</h2>\n");
+    if summary.losses.is_empty() {
+        out.push_str("<p>No workload is slower than under QEMU.</p>\n");
+        return;
+    }
+    out.push_str("<p>Slower than under QEMU:</p>\n<ul>\n");
+    for (place, speedup) in &summary.losses {
+        let m = &results[*place];
+        let share = m.compile_share().unwrap_or(0.0) * 100.0;
+        let _ = writeln!(
+            out,
+            "<li><b>{}</b> ({}): {speedup:.2} times QEMU's speed; compiling takes {share:.0} % of its \
+             CPU time</li>",
+            escape(m.workload.name),
+            escape(m.workload.about),
+        );
+    }
+    out.push_str("</ul>\n");
+}
+
+fn goals(out: &mut String, summary: &Summary) {
+    out.push_str(
+        "<h2>Goals</h2>\n<div class=\"scroll\"><table class=\"goals\">\n\
+         <tr><th>what</th><th>wanted</th><th>found</th><th></th></tr>\n",
+    );
+    for goal in &summary.goals {
+        let verdict = match goal.met {
+            Some(true) => "<td class=\"good\">✓ met</td>",
+            Some(false) => "<td class=\"bad\">✗ not met</td>",
+            None => "<td class=\"quiet\">not measured</td>",
+        };
+        let _ = writeln!(
+            out,
+            "<tr><td>{}</td><td>{}</td><td>{}</td>{verdict}</tr>",
+            escape(&goal.what),
+            escape(&goal.wanted),
+            escape(goal.found.as_deref().unwrap_or("–")),
+        );
+    }
+    out.push_str("</table></div>\n");
+}
+
+const COLUMNS: [&str; 11] = [
+    "workload",
+    "native<br>CPU s",
+    "JIT /<br>native",
+    "lowest–<br>highest",
+    "interpreter /<br>native",
+    "QEMU /<br>native",
+    "QEMU /<br>JIT",
+    "JIT<br>wall s",
+    "compiling<br>CPU s",
+    "interpreter<br>G instr./s",
+    "JIT peak<br>MiB",
+];
+
+fn figures(out: &mut String, results: &[Measured], summary: &Summary) {
+    out.push_str("<h2>Every figure</h2>\n<div class=\"scroll\"><table>\n<tr>");
+    for column in COLUMNS {
+        let _ = write!(out, "<th>{column}</th>");
+    }
+    out.push_str("</tr>\n");
+    for (group, means) in &summary.groups {
+        let _ = writeln!(
+            out,
+            "<tr class=\"group\"><td colspan=\"{}\">{} <span class=\"quiet\">{}</span></td></tr>",
+            COLUMNS.len(),
+            escape(group.name()),
+            escape(group.about()),
+        );
+        for m in results.iter().filter(|m| m.workload.group == *group) {
+            row(out, m);
+        }
+        if means.count > 1 {
+            mean(out, &format!("mean of {}", means.count), means);
+        }
+    }
+    for means in &summary.totals {
+        mean(out, &means.name, means);
+    }
+    out.push_str("</table></div>\n");
+}
+
+fn row(out: &mut String, m: &Measured) {
+    let median = |spread: Option<Spread>| spread.map(|spread| spread.median);
+    let jit = m.ratio(Way::Jit, Way::Native);
+    let speedup = median(m.ratio(Way::Qemu, Way::Jit));
+    let rate = m
+        .rate(Way::Interp)
+        .filter(|_| m.workload.group != Group::StartUp);
+    let share = m.compile_share().filter(|share| *share >= 0.005);
+    let compile = number(median(m.figure(Way::Jit, |s| s.compile)), 3);
+    let _ = write!(
+        out,
+        "<tr><td title=\"{}\">{}</td>",
+        escape(m.workload.about),
+        escape(m.workload.name)
+    );
+    let cells = [
+        number(median(m.figure(Way::Native, |s| s.cpu)), 3),
+        number(median(jit), 2),
+        jit.map_or_else(|| "-".to_owned(), |s| format!("{:.2}–{:.2}", s.low, s.high)),
+        number(median(m.ratio(Way::Interp, Way::Native)), 1),
+        number(median(m.ratio(Way::Qemu, Way::Native)), 2),
+        match speedup {
+            Some(s) if s < 1.0 => format!("<b class=\"bad\">{s:.2}</b>"),
+            other => number(other, 2),
+        },
+        number(median(m.figure(Way::Jit, |s| s.wall)), 3),
+        share.map_or(compile.clone(), |share| {
+            format!("{compile} ({:.0} %)", share * 100.0)
+        }),
+        number(rate.map(|rate| rate / 1e9), 2),
+        number(
+            median(m.figure(Way::Jit, |s| s.peak as f64 / 1_048_576.0)),
+            0,
+        ),
+    ];
+    for cell in cells {
+        let _ = write!(out, "<td>{cell}</td>");
+    }
+    out.push_str("</tr>\n");
+}
+
+fn mean(out: &mut String, name: &str, means: &Means) {
+    let _ = writeln!(
+        out,
+        "<tr class=\"mean\"><td>{}</td><td></td><td>{}</td><td></td><td>{}</td><td>{}</td><td>{}</td>\
+         <td></td><td></td><td></td><td></td></tr>",
+        escape(name),
+        number(means.jit, 2),
+        number(means.interp, 1),
+        number(means.qemu, 2),
+        number(means.speedup, 2),
+    );
+}
+
+fn method(out: &mut String) {
+    out.push_str(
+        "<h2>How this was measured</h2>\n\
+         <p>Each round runs every way of a workload one after the other, so that a machine that \
+         slows down slows all of them; ratios are taken within a round, and the median of the \
+         rounds is shown. CPU seconds count user and system time of all threads, the compiler's \
+         too. What a workload prints is compared between the ways.</p>\n\
+         <p><b>Native</b> is <code>gcc -O2</code> of the same source, or the Debian package for \
+         this machine. <b>JIT</b> is <code>bhv run</code>: code that runs often is compiled while \
+         the program runs. <b>Interpreter</b> is <code>bhv run --engine interp</code>, in the first \
+         round only. <b>QEMU</b> is <code>qemu-riscv64</code>.</p>\n\
+         <p>Workloads of the groups “short” and “start-up” are too brief for one measurement: a \
+         sample is the mean of some runs.</p>\n",
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::process::Sample;
+    use super::super::tools::Tools;
+    use super::super::workload::all;
+    use super::*;
+
+    fn page() -> String {
+        let mut results: Vec<Measured> = all().into_iter().map(Measured::new).collect();
+        for (i, m) in results.iter_mut().enumerate() {
+            for way in Way::ALL {
+                let cpu = 0.01 + (i + 1) as f64 * (way as usize + 1) as f64 / 7.0;
+                m.samples[way as usize] = vec![
+                    Sample {
+                        cpu,
+                        wall: cpu,
+                        ..Sample::default()
+                    };
+                    2
+                ];
+            }
+        }
+        results[3].wrong = Some("prints \"<b>&\" and not 3 < 4".to_owned());
+        let summary = Summary::new(&results);
+        let plan = Plan::new(Tools::find(None).unwrap(), 2, false, &[]);
+        text(&plan, &Machine::this(), &results, &summary)
+    }
+
+    /// Elements that have no end tag.
+    const VOID: [&str; 3] = ["meta", "br", "!DOCTYPE"];
+
+    #[test]
+    fn every_tag_is_closed_in_order() {
+        let page = page();
+        let mut open: Vec<&str> = Vec::new();
+        for part in page.split('<').skip(1) {
+            let tag = part.split('>').next().unwrap();
+            let name = tag.split([' ', '/']).find(|word| !word.is_empty()).unwrap();
+            if tag.starts_with('/') {
+                assert_eq!(open.pop(), Some(name), "at {tag}");
+            } else if !tag.ends_with('/') && !VOID.contains(&name) {
+                open.push(name);
+            }
+        }
+        assert!(open.is_empty(), "{open:?} stay open");
+    }
+
+    #[test]
+    fn nothing_comes_from_outside_and_nothing_runs() {
+        let page = page();
+        for word in [
+            "http:", "https:", "//", "<script", "<link", "<img", "@import", "url(",
+        ] {
+            assert!(!page.contains(word), "the page holds {word}");
+        }
+    }
+
+    #[test]
+    fn what_programs_print_is_escaped_and_every_workload_is_shown() {
+        let page = page();
+        assert!(page.contains("&lt;b&gt;&amp;") && !page.contains("<b>&\""));
+        for workload in all() {
+            assert!(page.contains(workload.name), "{}", workload.name);
+        }
+    }
+
+    #[test]
+    fn no_figure_is_infinite_or_none() {
+        let page = page();
+        assert!(
+            !page.contains("NaN") && !page.contains("inf "),
+            "a figure is no number"
+        );
+    }
+
+    #[test]
+    fn a_page_of_nothing_measured_is_whole() {
+        let plan = Plan::new(Tools::find(None).unwrap(), 1, true, &Way::ALL);
+        let results = [Measured::new(all()[0])];
+        let page = text(&plan, &Machine::this(), &results, &Summary::new(&results));
+        assert!(page.ends_with("</html>\n") && !page.contains("<svg"));
+    }
+}
