@@ -2,7 +2,7 @@
 
 use super::{Disk, DiskError, State, mismatch};
 use crate::host;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -16,31 +16,14 @@ pub struct Raw {
 impl Raw {
     /// Opens an image. Several may read it at once, one alone may write.
     pub fn open(path: &Path, read_only: bool) -> Result<Raw, DiskError> {
-        let host = |what| {
-            move |source| DiskError::Host {
-                path: path.to_owned(),
-                what,
-                source,
-            }
-        };
-        let opened = OpenOptions::new().read(true).write(!read_only).open(path);
-        let mut file = opened.map_err(host("open it"))?;
-        let locked = if read_only {
-            file.try_lock_shared()
-        } else {
-            file.try_lock()
-        };
-        match locked {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(DiskError::InUse {
-                    path: path.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(source)) => return Err(host("lock it")(source)),
-        }
+        Raw::new(path, super::lock(path, read_only)?)
+    }
+
+    /// Takes over an open and locked file.
+    pub(super) fn new(path: &Path, mut file: File) -> Result<Raw, DiskError> {
         // A block device has no length among its metadata.
-        let size = file.seek(SeekFrom::End(0)).map_err(host("find its size"))?;
+        let size = file.seek(SeekFrom::End(0));
+        let size = size.map_err(super::host_error(path, "find its size"))?;
         Ok(Raw { file, size })
     }
 }

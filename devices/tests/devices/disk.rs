@@ -1,7 +1,7 @@
 //! Disk images.
 
 use crate::support::Random;
-use devices::disk::{Disk, DiskError, Overlay, Raw};
+use devices::disk::{self, Disk, DiskError, Overlay, Raw};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -97,4 +97,99 @@ fn an_image_that_is_missing_is_named_in_the_error() {
         text.contains("/nonexistent/disk.img") && text.contains("open"),
         "{text}"
     );
+}
+
+/// An empty qcow2 image of this size.
+fn qcow2(size: u64) -> Image {
+    use imago::FormatCreateBuilder;
+    use imago::qcow2::Qcow2;
+    let image = Image::new(&[]);
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&image.path);
+    let file = imago::file::File::try_from(file.expect("the image")).expect("a file");
+    let builder = Qcow2::<imago::file::File>::create_builder(file).size(size);
+    builder.create().expect("an image");
+    image
+}
+
+#[test]
+fn a_qcow2_image_holds_what_was_written() {
+    let image = qcow2(10 << 20);
+    let mut random = Random::new();
+    let mut expected = vec![0; 10 << 20];
+    let mut disk = disk::open(&image.path, false).expect("a qcow2 image");
+    assert_eq!(disk.size(), 10 << 20);
+    for _ in 0..200 {
+        let start = random.below(10 << 20) & !511;
+        let length = (random.below(200_000).min((10 << 20) - start) & !511) as usize;
+        let range = start as usize..start as usize + length;
+        match random.below(4) {
+            0 => {
+                disk.zero(start, length as u64, random.below(2) == 0)
+                    .expect("zeros");
+                expected[range].fill(0);
+            }
+            1 => {
+                let byte = random.next() as u8;
+                disk.write(start, &vec![byte; length]).expect("a write");
+                expected[range].fill(byte);
+            }
+            _ => {
+                let mut bytes = vec![0; length];
+                disk.read(start, &mut bytes).expect("a read");
+                assert!(bytes == expected[range]);
+            }
+        }
+    }
+    disk.flush().expect("flushed");
+    drop(disk);
+    let mut disk = disk::open(&image.path, true).expect("a qcow2 image");
+    let mut bytes = vec![0; expected.len()];
+    disk.read(0, &mut bytes).expect("a read");
+    assert!(bytes == expected);
+    assert!(disk.write(0, &[1; 512]).is_err(), "it is read-only");
+}
+
+#[test]
+fn an_image_that_names_another_file_is_refused() {
+    let image = qcow2(1 << 20);
+    let mut bytes = image.bytes();
+    bytes[8..16].copy_from_slice(&512u64.to_be_bytes());
+    bytes[16..20].copy_from_slice(&11u32.to_be_bytes());
+    bytes[512..523].copy_from_slice(b"/etc/shadow");
+    std::fs::write(&image.path, &bytes).expect("the image");
+    let error = disk::open(&image.path, true).err().expect("it is refused");
+    assert!(matches!(error, DiskError::Backing { .. }));
+    assert!(error.to_string().contains("/etc/shadow"), "{error}");
+}
+
+#[test]
+fn damaged_qcow2_images_are_errors_or_read_as_something() {
+    let image = qcow2(1 << 20);
+    let whole = image.bytes();
+    let mut random = Random::new();
+    for _ in 0..300 {
+        let mut bytes = whole.clone();
+        for _ in 0..1 + random.below(8) {
+            let at = 4 + random.below(110) as usize;
+            bytes[at] = random.next() as u8;
+        }
+        // Another file is not to be named, that is refused in any case.
+        bytes[8..16].fill(0);
+        let end = if random.below(3) == 0 {
+            random.below(bytes.len() as u64)
+        } else {
+            u64::MAX
+        };
+        bytes.truncate(end.min(bytes.len() as u64) as usize);
+        std::fs::write(&image.path, &bytes).expect("the image");
+        if let Ok(mut disk) = disk::open(&image.path, true) {
+            let mut read = [0; 4096];
+            if disk.size() >= 4096 {
+                let _ = disk.read(disk.size() - 4096, &mut read);
+            }
+        }
+    }
 }
