@@ -85,6 +85,7 @@ pub use config::{Config, Grant, Program, Schedule};
 pub use cpu::{Cpu, Kick, Stop};
 pub use errno::Errno;
 pub use error::Error;
+pub use host::fds::move_high;
 pub use image::{FileImage, ProcessImage, ThreadImage};
 pub use observer::{Change, Event, Observer};
 pub use process::{Exit, Process, Progress};

@@ -120,7 +120,7 @@ pub static CASES: &[Case] = &[
         1,
         "compressing text",
         XZ,
-        &["-T1", "-4", "-c", "{text.dat*}"],
+        &["-T1", "-1", "-c", "{text.dat*}"],
     ),
     Case {
         prepare: Some(("text.xz", &["-T1", "-1", "-c", "text.dat"])),

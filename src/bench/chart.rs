@@ -66,9 +66,14 @@ fn open(height: f64, label: &str) -> String {
     )
 }
 
-fn legend(out: &mut String, ways: &[(&str, &str)]) {
+fn legend(out: &mut String, with_interpreter: bool) {
+    let all = [
+        ("jit", "bhv, compiled"),
+        ("qemu", "QEMU"),
+        ("interp", "bhv, interpreter"),
+    ];
     let mut x = LEFT;
-    for (class, name) in ways {
+    for (class, name) in &all[..if with_interpreter { 3 } else { 2 }] {
         mark(out, class, x + 6.0, 10.0, None);
         let _ = write!(out, "<text x=\"{:.0}\" y=\"14\">{name}</text>", x + 18.0);
         x += 40.0 + 7.0 * name.len() as f64;
@@ -119,14 +124,7 @@ pub fn groups(summary: &Summary) -> Option<String> {
     let (bar, step) = (11.0, 48.0);
     let bottom = TOP + step * shown.len() as f64;
     let mut out = open(bottom + 6.0, "Geometric means of each group, times native");
-    legend(
-        &mut out,
-        &[
-            ("jit", "bhv, compiled"),
-            ("qemu", "QEMU"),
-            ("interp", "bhv, interpreter"),
-        ],
-    );
+    legend(&mut out, shown.iter().any(|m| m.interp.is_some()));
     scale.grid(&mut out, bottom);
     for (i, means) in shown.iter().enumerate() {
         let top = TOP + step * i as f64;
@@ -184,11 +182,7 @@ pub fn workloads(results: &[Measured], summary: &Summary) -> Option<String> {
     let mut out = open(bottom + 6.0, "Each workload, times native");
     legend(
         &mut out,
-        &[
-            ("jit", "bhv, compiled"),
-            ("qemu", "QEMU"),
-            ("interp", "bhv, interpreter"),
-        ],
+        results.iter().any(|m| ratio(m, Way::Interp).is_some()),
     );
     let _ = write!(
         out,

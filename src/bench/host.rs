@@ -1,5 +1,6 @@
 //! What the host says: of a finished child process, and of itself.
 
+use super::tools::Tools;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 
@@ -58,11 +59,15 @@ pub struct Machine {
     pub processor: String,
     /// Processors this process may use.
     pub cores: usize,
+    /// What QEMU says of its version.
+    pub qemu: Option<String>,
+    /// What the compiler of native twins says of its version.
+    pub compiler: Option<String>,
 }
 
 impl Machine {
     /// What this machine says of itself.
-    pub fn this() -> Machine {
+    pub fn this(tools: &Tools) -> Machine {
         // Linux has the name here; elsewhere the architecture has to do.
         let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let line = text.lines().find(|line| line.starts_with("model name"));
@@ -72,6 +77,8 @@ impl Machine {
                 .map_or(std::env::consts::ARCH, |(_, name)| name.trim())
                 .to_owned(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
+            qemu: tools.qemu_version(),
+            compiler: tools.compiler_version(),
         }
     }
 }

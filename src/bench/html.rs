@@ -1,8 +1,8 @@
 //! The report as one page: charts, goals, losses and every figure, with nothing from outside.
 
+use super::Report;
 use super::chart::{self, escape};
 use super::group::Group;
-use super::host::Machine;
 use super::measure::{Measured, Plan};
 use super::statistics::Spread;
 use super::summary::{Means, Summary};
@@ -11,7 +11,13 @@ use super::tools::Way;
 use std::fmt::Write;
 
 /// The whole page.
-pub fn text(plan: &Plan, machine: &Machine, results: &[Measured], summary: &Summary) -> String {
+pub fn text(report: &Report<'_>) -> String {
+    let Report {
+        plan,
+        results,
+        summary,
+        ..
+    } = *report;
     let mut out = String::from(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -21,7 +27,7 @@ pub fn text(plan: &Plan, machine: &Machine, results: &[Measured], summary: &Summ
     out.push_str(
         "</style>\n</head>\n<body>\n<h1>How fast baby_hypervisor runs RISC-V programs</h1>\n",
     );
-    provenance(&mut out, plan, machine, results);
+    provenance(&mut out, report);
     tiles(&mut out, results, summary);
     losses(&mut out, plan, results, summary);
     if let Some(chart) = chart::groups(summary) {
@@ -47,9 +53,23 @@ pub fn text(plan: &Plan, machine: &Machine, results: &[Measured], summary: &Summ
     out
 }
 
-fn provenance(out: &mut String, plan: &Plan, machine: &Machine, results: &[Measured]) {
-    let versions = [plan.tools.qemu_version(), plan.tools.compiler_version()];
-    let versions: Vec<String> = versions.into_iter().flatten().map(|v| escape(&v)).collect();
+fn provenance(out: &mut String, report: &Report<'_>) {
+    let Report {
+        plan,
+        machine,
+        results,
+        ..
+    } = *report;
+    let versions = [&machine.qemu, &machine.compiler];
+    let versions: Vec<String> = versions.into_iter().flatten().map(|v| escape(v)).collect();
+    if results.len() < report.planned {
+        let _ = writeln!(
+            out,
+            "<p class=\"bad\">Not finished: {} of {} workloads so far.</p>",
+            results.len(),
+            report.planned
+        );
+    }
     let _ = writeln!(
         out,
         "<p class=\"quiet\">{} workloads, {} round{}{}, on {} ({} core{}), with bhv {}{}{}.</p>",
@@ -154,16 +174,15 @@ fn losses(out: &mut String, plan: &Plan, results: &[Measured], summary: &Summary
         out.push_str("<p>No workload is slower than under QEMU.</p>\n");
         return;
     }
-    out.push_str("<p>Slower than under QEMU:</p>\n<ul>\n");
+    out.push_str("<p>Slower than under QEMU, the worst first; compiling is a part of the CPU time:</p>\n<ul class=\"columns\">\n");
     for (place, speedup) in &summary.losses {
         let m = &results[*place];
         let share = m.compile_share().unwrap_or(0.0) * 100.0;
         let _ = writeln!(
             out,
-            "<li><b>{}</b> ({}): {speedup:.2} times QEMU's speed; compiling takes {share:.0} % of its \
-             CPU time</li>",
-            escape(m.workload.name),
+            "<li title=\"{}\"><b>{}</b>: {speedup:.2} × QEMU's speed, compiling {share:.0} %</li>",
             escape(m.workload.about),
+            escape(m.workload.name),
         );
     }
     out.push_str("</ul>\n");
@@ -304,10 +323,21 @@ fn method(out: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::host::Machine;
     use super::super::process::Sample;
     use super::super::tools::Tools;
     use super::super::workload::all;
     use super::*;
+
+    fn whole(plan: &Plan, results: &[Measured]) -> String {
+        text(&Report {
+            plan,
+            machine: &Machine::this(&plan.tools),
+            planned: results.len() + 1,
+            results,
+            summary: &Summary::new(results),
+        })
+    }
 
     fn page() -> String {
         let mut results: Vec<Measured> = all().into_iter().map(Measured::new).collect();
@@ -325,9 +355,8 @@ mod tests {
             }
         }
         results[3].wrong = Some("prints \"<b>&\" and not 3 < 4".to_owned());
-        let summary = Summary::new(&results);
         let plan = Plan::new(Tools::find(None).unwrap(), 2, false, &[]);
-        text(&plan, &Machine::this(), &results, &summary)
+        whole(&plan, &results)
     }
 
     /// Elements that have no end tag.
@@ -381,7 +410,8 @@ mod tests {
     fn a_page_of_nothing_measured_is_whole() {
         let plan = Plan::new(Tools::find(None).unwrap(), 1, true, &Way::ALL);
         let results = [Measured::new(all()[0])];
-        let page = text(&plan, &Machine::this(), &results, &Summary::new(&results));
+        let page = whole(&plan, &results);
         assert!(page.ends_with("</html>\n") && !page.contains("<svg"));
+        assert!(page.contains("Not finished: 1 of 2"));
     }
 }

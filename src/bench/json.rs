@@ -1,19 +1,26 @@
 //! Every sample and what is derived from them as JSON, for scripts.
 
-use super::host::Machine;
+use super::Report;
 use super::measure::{Measured, Plan};
 use super::process::Sample;
-use super::summary::{Means, Summary};
+use super::summary::Means;
 use super::tools::Way;
 use std::fmt::Write;
 
 /// The whole run.
-pub fn text(plan: &Plan, machine: &Machine, results: &[Measured], summary: &Summary) -> String {
+pub fn text(report: &Report<'_>) -> String {
+    let Report {
+        plan,
+        machine,
+        planned,
+        results,
+        summary,
+    } = *report;
     let mut out = String::from("{\n");
     let _ = writeln!(out, "  \"version\": {},", string(env!("CARGO_PKG_VERSION")));
     let _ = writeln!(
         out,
-        "  \"rounds\": {}, \"quick\": {},",
+        "  \"rounds\": {}, \"quick\": {}, \"planned\": {planned},",
         plan.rounds, plan.quick
     );
     let _ = writeln!(
@@ -21,8 +28,8 @@ pub fn text(plan: &Plan, machine: &Machine, results: &[Measured], summary: &Summ
         "  \"machine\": {{\"processor\": {}, \"cores\": {}, \"qemu\": {}, \"compiler\": {}}},",
         string(&machine.processor),
         machine.cores,
-        optional(plan.tools.qemu_version().as_deref()),
-        optional(plan.tools.compiler_version().as_deref()),
+        optional(machine.qemu.as_deref()),
+        optional(machine.compiler.as_deref()),
     );
     let _ = writeln!(
         out,

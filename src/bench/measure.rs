@@ -142,20 +142,25 @@ impl Plan {
         workloads
     }
 
-    /// Runs everything.
-    pub fn measure(&self, workloads: &[Workload]) -> Result<Vec<Measured>, Error> {
+    /// Runs everything; after each workload `so_far` is told what was seen until then.
+    pub fn measure(
+        &self,
+        workloads: &[Workload],
+        mut so_far: impl FnMut(&[Measured]) -> Result<(), Error>,
+    ) -> Result<Vec<Measured>, Error> {
         let folder = std::env::temp_dir().join(format!("bhv-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder).map_err(failed(&folder))?;
         let folder = Folder(folder);
         inputs::write(&folder.0).map_err(failed(&folder.0))?;
         let started = Instant::now();
-        let results = workloads.iter().enumerate().map(|(i, workload)| {
+        let mut results = Vec::new();
+        for (i, workload) in workloads.iter().enumerate() {
             let place = format!("{}/{} {}", i + 1, workloads.len(), workload.name);
-            self.workload(workload, &folder.0, &place, started)
-        });
-        let results = results.collect();
+            results.push(self.workload(workload, &folder.0, &place, started)?);
+            so_far(&results)?;
+        }
         progress("");
-        results
+        Ok(results)
     }
 
     /// All rounds of one workload.

@@ -26,7 +26,7 @@ use crate::Error;
 pub use host::peak_memory;
 
 use host::Machine;
-use measure::Plan;
+use measure::{Measured, Plan};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use summary::Summary;
@@ -85,20 +85,40 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let tools = Tools::find(args.roots.as_deref())?;
     let mut plan = Plan::new(tools, args.rounds.into(), args.quick, &args.without);
     let chosen = plan.runnable(chosen);
-    let results = plan.measure(&chosen)?;
+    let machine = Machine::this(&plan.tools);
+    // A run takes long: what it has so far is there to be read, and to be kept if it is ended.
+    let keep = |results: &[Measured]| {
+        let report = Report {
+            plan: &plan,
+            machine: &machine,
+            planned: chosen.len(),
+            results,
+            summary: &Summary::new(results),
+        };
+        if let Some(file) = &args.json {
+            write(file, &json::text(&report))?;
+        }
+        args.html
+            .as_ref()
+            .map_or(Ok(()), |file| write(file, &html::text(&report)))
+    };
+    let results = plan.measure(&chosen, keep)?;
     let summary = Summary::new(&results);
-    let machine = Machine::this();
-    if let Some(file) = &args.json {
-        write(file, &json::text(&plan, &machine, &results, &summary))?;
-    }
-    if let Some(file) = &args.html {
-        write(file, &html::text(&plan, &machine, &results, &summary))?;
-    }
     print!("{}", table::text(&plan, &results, &summary));
     match results.iter().all(|m| m.wrong.is_none()) {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::FAILURE),
     }
+}
+
+/// What a report is made of.
+struct Report<'a> {
+    plan: &'a Plan,
+    machine: &'a Machine,
+    /// Workloads in the whole run; fewer results mean that it goes on.
+    planned: usize,
+    results: &'a [Measured],
+    summary: &'a Summary,
 }
 
 fn write(file: &Path, text: &str) -> Result<(), Error> {

@@ -4,6 +4,9 @@ use super::options::{EngineOptions, GuestOptions};
 use crate::{Error, Exit, Launch, Progress, Running};
 use linux::observer::{Event, Observer};
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,7 +57,7 @@ pub struct ResumeArgs {
 
 /// `bhv run`.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
-    let started = Instant::now();
+    let stats = Stats::wanted(args.engine.stats);
     let exact = args.engine.exact || args.snapshot_at.is_some() || args.snapshot_on_exit.is_some();
     let mut launch = args.guest.launch(&args.engine, &args.command)?;
     if exact {
@@ -66,29 +69,28 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let mut running = launch.start()?;
     if let Some(file) = &args.snapshot_on_exit {
         let exit = running.run_and_save(file)?;
-        end(&running, &exit, args.engine.stats, started);
+        end(&running, &exit, stats);
     }
     let until = args.snapshot_at.zip(args.snapshot.as_ref());
-    finish(&mut running, until, args.engine.stats, started)
+    finish(&mut running, until, stats)
 }
 
 /// `bhv resume`.
 pub fn resume(args: &ResumeArgs) -> Result<ExitCode, Error> {
-    let started = Instant::now();
+    let stats = Stats::wanted(args.engine.stats);
     let mut running = crate::resume(&args.file, args.engine.engine(true))?;
     if args.trace {
         running.process().observe(Arc::new(Tracer));
     }
     let until = args.snapshot_at.zip(args.snapshot.as_ref());
-    finish(&mut running, until, args.engine.stats, started)
+    finish(&mut running, until, stats)
 }
 
 /// Runs to the end, or to the count at which to save; ends as the guest ended.
 fn finish(
     running: &mut Running,
     until: Option<(u64, &PathBuf)>,
-    stats: bool,
-    started: Instant,
+    stats: Option<Stats>,
 ) -> Result<ExitCode, Error> {
     let exit = match until {
         None => running.run()?,
@@ -108,39 +110,63 @@ fn finish(
             }
         },
     };
-    end(running, &exit, stats, started)
+    end(running, &exit, stats)
 }
 
 /// Ends as the guest ended.
-fn end(running: &Running, exit: &Exit, stats: bool, started: Instant) -> ! {
-    if stats {
-        print_stats(running, started);
+fn end(running: &Running, exit: &Exit, stats: Option<Stats>) -> ! {
+    if let Some(mut stats) = stats {
+        // Nobody is left to be told that they could not be printed.
+        let _ = stats.print(running);
     }
     exit.finish()
 }
 
-/// What was run, compiled and spent.
-fn print_stats(running: &Running, started: Instant) {
-    let stats = running.engine().stats();
-    let jit = stats.jit;
-    eprintln!("bhv: {:.3} s", started.elapsed().as_secs_f64());
-    eprintln!("  interpreted   {:>12} instructions", stats.interpreted);
-    if running.is_exact() {
-        eprintln!("  retired       {:>12} instructions", running.total());
+/// What --stats prints at the end.
+struct Stats {
+    started: Instant,
+    /// Standard error, under a number of our own: the guest may close its own.
+    to: File,
+}
+
+impl Stats {
+    fn wanted(wanted: bool) -> Option<Stats> {
+        let started = Instant::now();
+        let to = std::io::stderr().as_fd().try_clone_to_owned();
+        let to = wanted.then_some(to)?.ok()?;
+        Some(Stats {
+            started,
+            to: File::from(linux::move_high(to)),
+        })
     }
-    eprintln!(
-        "  compiled      {:>12} regions, {} instructions to {} bytes in {:.1} ms of CPU time",
-        jit.regions,
-        jit.guest_instructions,
-        jit.host_bytes,
-        jit.compile_ns as f64 / 1e6
-    );
-    eprintln!(
-        "  dropped       {:>12} regions, {} times all; code was missing {} times",
-        jit.dropped, jit.evictions, jit.missing
-    );
-    if let Some(peak) = crate::bench::peak_memory() {
-        eprintln!("  peak          {peak:>12} bytes of memory");
+
+    /// What was run, compiled and spent.
+    fn print(&mut self, running: &Running) -> std::io::Result<()> {
+        let to = &mut self.to;
+        let stats = running.engine().stats();
+        let jit = stats.jit;
+        writeln!(to, "bhv: {:.3} s", self.started.elapsed().as_secs_f64())?;
+        writeln!(to, "  interpreted   {:>12} instructions", stats.interpreted)?;
+        if running.is_exact() {
+            writeln!(to, "  retired       {:>12} instructions", running.total())?;
+        }
+        writeln!(
+            to,
+            "  compiled      {:>12} regions, {} instructions to {} bytes in {:.1} ms of CPU time",
+            jit.regions,
+            jit.guest_instructions,
+            jit.host_bytes,
+            jit.compile_ns as f64 / 1e6
+        )?;
+        writeln!(
+            to,
+            "  dropped       {:>12} regions, {} times all; code was missing {} times",
+            jit.dropped, jit.evictions, jit.missing
+        )?;
+        if let Some(peak) = crate::bench::peak_memory() {
+            writeln!(to, "  peak          {peak:>12} bytes of memory")?;
+        }
+        Ok(())
     }
 }
 

@@ -21,8 +21,9 @@ pub(crate) fn guest_fd_limit() -> i32 {
     limit
 }
 
-/// Moves one of our own files out of the guest's range of numbers.
-pub(crate) fn move_high(fd: OwnedFd) -> OwnedFd {
+/// Moves one of our own files out of the guest's range of numbers, so that the guest cannot close
+/// it.
+pub fn move_high(fd: OwnedFd) -> OwnedFd {
     // SAFETY: plain system call on a file of ours.
     let moved = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, guest_fd_limit()) };
     if moved < 0 {
