@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 /// Every file, by extension of the manual.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
     ("i", include_str!("isa/i.ins")),
     ("m", include_str!("isa/m.ins")),
     ("a", include_str!("isa/a.ins")),
@@ -22,6 +22,7 @@ const FILES: [(&str, &str); 11] = [
     ("d", include_str!("isa/d.ins")),
     ("c", include_str!("isa/c.ins")),
     ("zicsr", include_str!("isa/zicsr.ins")),
+    ("privileged", include_str!("isa/privileged.ins")),
     ("zifencei", include_str!("isa/zifencei.ins")),
     ("zba", include_str!("isa/zba.ins")),
     ("zbb", include_str!("isa/zbb.ins")),
@@ -142,7 +143,7 @@ fn is_left_to_interpreter(insn: Insn, state: &HartState) -> bool {
         .uses()
         .fs()
         .all(|f| state.f[f.index()] >> 32 == 0xffff_ffff);
-    row.bits & 0x7f == SYSTEM || single && !boxed
+    row.bits & 0x7f == SYSTEM || insn.op().is_privileged() || single && !boxed
 }
 
 /// Compiled code is entered only while sp, gp and tp are addresses.
@@ -315,6 +316,7 @@ files! {
     "d" interp_step_d interp_d jit_d;
     "c" interp_step_c interp_c jit_c;
     "zicsr" interp_step_zicsr interp_zicsr jit_zicsr;
+    "privileged" interp_step_privileged interp_privileged jit_privileged;
     "zifencei" interp_step_zifencei interp_zifencei jit_zifencei;
     "zba" interp_step_zba interp_zba jit_zba;
     "zbb" interp_step_zbb interp_zbb jit_zbb;
@@ -351,7 +353,10 @@ fn every_row_of_both_tables_has_lines() {
     let mut wrong = Vec::new();
     for op in Op::ALL {
         // Only so much can be said about those without operands.
-        let least = if matches!(op, Op::Ecall | Op::Ebreak | Op::FenceI) {
+        let least = if matches!(
+            op,
+            Op::Ecall | Op::Ebreak | Op::FenceI | Op::Sret | Op::Mret | Op::Wfi
+        ) {
             1
         } else {
             5

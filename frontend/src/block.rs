@@ -22,7 +22,8 @@ pub enum Flow {
     Return,
     /// Any other jalr.
     Indirect,
-    /// ecall, ebreak or fence.i: leaves the guest's code, to come back behind it.
+    /// ecall, ebreak, fence.i or a privileged instruction: leaves the guest's code, to come back
+    /// behind it.
     System,
     /// The address after the block holds nothing that can be fetched and decoded.
     Illegal,
@@ -137,7 +138,7 @@ fn flow(insn: Insn, pc: u64) -> Option<Flow> {
     if let Some(target) = target {
         return Some(Flow::Branch(target));
     }
-    if matches!(insn, Insn::Ecall(_) | Insn::Ebreak(_) | Insn::FenceI(_)) {
+    if insn.op().is_system() {
         return Some(Flow::System);
     }
     let csr = matches!(

@@ -203,6 +203,10 @@ formats! {
     R = RD | RS1 | RS2; { rd: X = 7, rs1: X = 15, rs2: X = 20 }
     /// One source register (clz, rev8 and the like).
     R1 = RD | RS1; { rd: X = 7, rs1: X = 15 }
+    /// Fences of address translation: virtual address and address space, x0 for all.
+    Vma = RS1 | RS2; { rs1: X = 15, rs2: X = 20 }
+    /// Operations on the cache block at an address.
+    Cbo = RS1; { rs1: X = 15 }
     /// Load-reserved.
     Lr = RD | RS1 | AQRL; { rd: X = 7, rs1: X = 15, aq: bool = 26, rl: bool = 25 }
     /// Store-conditional and read-modify-write.

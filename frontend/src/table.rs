@@ -119,6 +119,17 @@ macro_rules! instructions {
             /// Every instruction, in the order of the table.
             pub const ALL: &[Op] = &[$(Op::$name,)*];
 
+            /// Whether it goes to the execution environment, or belongs to one: what a user-mode
+            /// engine leaves to others.
+            pub const fn is_system(self) -> bool {
+                matches!(self, Op::Ecall | Op::Ebreak | Op::FenceI) || self.is_privileged()
+            }
+
+            /// Whether it is privileged, or enabled and disabled by privileged registers.
+            pub const fn is_privileged(self) -> bool {
+                self as u8 >= Op::Sret as u8 && self as u8 <= Op::CboZero as u8
+            }
+
             /// This instruction's row.
             pub const fn row(self) -> &'static Row {
                 &ROWS[self as usize]
@@ -226,6 +237,16 @@ instructions! {
     "............ ..... 101 ..... 1110011" "csrrwi" Csrrwi(CsrI),
     "............ ..... 110 ..... 1110011" "csrrsi" Csrrsi(CsrI),
     "............ ..... 111 ..... 1110011" "csrrci" Csrrci(CsrI),
+    // Privileged: trap returns, waiting, address translation.
+    "0001000 00010 00000 000 00000 1110011" "sret" Sret(None0),
+    "0011000 00010 00000 000 00000 1110011" "mret" Mret(None0),
+    "0001000 00101 00000 000 00000 1110011" "wfi" Wfi(None0),
+    "0001001 ..... ..... 000 00000 1110011" "sfence.vma" SfenceVma(Vma),
+    // Zicbom and Zicboz.
+    "000000000000 ..... 010 00000 0001111" "cbo.inval" CboInval(Cbo),
+    "000000000001 ..... 010 00000 0001111" "cbo.clean" CboClean(Cbo),
+    "000000000010 ..... 010 00000 0001111" "cbo.flush" CboFlush(Cbo),
+    "000000000100 ..... 010 00000 0001111" "cbo.zero" CboZero(Cbo),
     // M.
     "0000001 ..... ..... 000 ..... 0110011" "mul" Mul(R),
     "0000001 ..... ..... 001 ..... 0110011" "mulh" Mulh(R),

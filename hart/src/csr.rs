@@ -63,6 +63,44 @@ impl Clock {
     }
 }
 
+/// What an instruction does to a register beside reading it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Writes this.
+    Write(u64),
+    /// Sets these bits.
+    Set(u64),
+    /// Clears these bits.
+    Clear(u64),
+}
+
+impl Change {
+    /// The new value.
+    pub fn apply(self, old: u64) -> u64 {
+        match self {
+            Change::Write(value) => value,
+            Change::Set(mask) => old | mask,
+            Change::Clear(mask) => old & !mask,
+        }
+    }
+}
+
+/// One instruction's access to a register of a user-mode program: the old value, if `reads`, else
+/// 0. `None` if there is no such register, or a read-only one would be changed.
+pub fn access(
+    state: &mut HartState,
+    csr: u16,
+    reads: bool,
+    change: Option<Change>,
+    clock: &Clock,
+) -> Option<u64> {
+    let old = if reads { read(state, csr, clock)? } else { 0 };
+    if let Some(change) = change {
+        write(state, csr, change.apply(old))?;
+    }
+    Some(old)
+}
+
 /// The value of a register; `None` if there is no such register.
 pub fn read(state: &HartState, csr: u16, clock: &Clock) -> Option<u64> {
     Some(match csr {

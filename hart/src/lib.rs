@@ -3,10 +3,14 @@
 
 pub mod csr;
 pub mod memory_access;
+pub mod privileged;
 pub mod softfloat;
 pub mod state;
+pub mod system;
 pub mod trap;
 
-pub use memory_access::Memory;
+pub use memory_access::{CsrAccess, Effect, Memory};
+pub use privileged::{Mode, Privileged};
 pub use state::{HartState, Reservation};
+pub use system::{Io, SystemMemory};
 pub use trap::{Cause, Trap};

@@ -49,6 +49,10 @@ impl<M: Memory> Record<M> {
 pub(crate) struct Block<M: Memory> {
     /// Where the block begins.
     pub start: u64,
+    /// The code page that it begins on. The same address can be on others at other times.
+    pub page: u64,
+    /// The code page that its last instruction reaches into, or [`Block::NO_PAGE`].
+    pub last_page: Cell<u64>,
     /// Instructions to retire, or [`Block::ABSENT`].
     pub length: Cell<i64>,
     /// Arrivals until the block reports itself hot: it does so when this drops to 0. The next
@@ -69,10 +73,15 @@ impl<M: Memory> Block<M> {
     /// finds both.
     pub const ABSENT: i64 = i64::MAX;
 
+    /// No code page has this number.
+    pub const NO_PAGE: u64 = u64::MAX;
+
     /// An absent block.
-    pub fn absent(start: u64, countdown: u64, sentinel: NonNull<Block<M>>) -> Block<M> {
+    pub fn absent(start: u64, page: u64, countdown: u64, sentinel: NonNull<Block<M>>) -> Block<M> {
         Block {
             start,
+            page,
+            last_page: Cell::new(Self::NO_PAGE),
             length: Cell::new(Self::ABSENT),
             countdown: Cell::new(countdown),
             first: Cell::new(NonNull::dangling()),
@@ -86,6 +95,21 @@ impl<M: Memory> Block<M> {
         self.length.get() == Self::ABSENT
     }
 
+    /// Whether its addresses lead to where it was decoded from.
+    #[inline(always)]
+    pub fn is_mapped(&self, mem: &M) -> bool {
+        mem.is_code_page(self.start, self.page)
+            && (self.last_page.get() == Self::NO_PAGE || self.ends_mapped(mem))
+    }
+
+    /// The same for the page that the last instruction reaches into, if it does.
+    #[inline]
+    pub fn ends_mapped(&self, mem: &M) -> bool {
+        let page = self.last_page.get();
+        let next = self.start.wrapping_add(1 << PAGE_BITS);
+        page == Self::NO_PAGE || mem.is_code_page(next, page)
+    }
+
     /// Counts an arrival: whether the block is now hot.
     #[inline(always)]
     pub fn arrive(&self) -> bool {
@@ -96,31 +120,30 @@ impl<M: Memory> Block<M> {
     /// Drops the contents. Must not happen while the block is executed.
     pub fn clear(&self, sentinel: NonNull<Block<M>>) {
         self.length.set(Self::ABSENT);
+        self.last_page.set(Self::NO_PAGE);
         self.next.set(sentinel);
         self.target.set(sentinel);
         self.first.set(NonNull::dangling());
         self.records.take();
     }
 
-    /// Decodes the block if its first instruction can be fetched and is legal; `watch` is called
-    /// with each page before it is read. Returns the block's last page.
-    pub fn fill(&self, mem: &M, mut watch: impl FnMut(u64)) -> Result<u64, Trap> {
+    /// Decodes the block if its first instruction can be fetched and is legal. The pages are watched
+    /// before they are read.
+    pub fn fill(&self, mem: &M) -> Result<(), Trap> {
         let first_page = self.start >> PAGE_BITS;
-        watch(first_page);
+        mem.watch_code(self.page);
         let mut records = Vec::new();
         let mut pc = self.start;
-        let mut last_page = first_page;
-        loop {
-            // A block has to end with its page: only its last instruction may reach into the next.
-            if records.len() == LONGEST || pc >> PAGE_BITS != first_page {
-                break;
-            }
-            let mut fetched = pc >> PAGE_BITS;
-            let decoded = fetch(mem, pc, |page| {
-                if page != fetched {
-                    watch(page);
-                    fetched = page;
+        let mut last_page = Self::NO_PAGE;
+        // A block has to end with its page: only its last instruction may reach into the next.
+        while records.len() < LONGEST && pc >> PAGE_BITS == first_page {
+            let mut reached = Self::NO_PAGE;
+            let decoded = fetch(mem, pc, |va| {
+                if va >> PAGE_BITS != first_page {
+                    reached = mem.code_page(va)?;
+                    mem.watch_code(reached);
                 }
+                Ok(())
             });
             let Decoded { insn, len } = match decoded {
                 Ok(decoded) => decoded,
@@ -128,7 +151,7 @@ impl<M: Memory> Block<M> {
                 // The next block begins at this instruction and traps.
                 Err(_) => break,
             };
-            last_page = fetched;
+            last_page = reached;
             // Both fit: a block has at most 64 instructions of 4 bytes.
             let (offset, index) = ((pc - self.start) as u16, records.len() as u8);
             let handler = handlers::handler(&insn);
@@ -144,6 +167,7 @@ impl<M: Memory> Block<M> {
                 break;
             }
         }
+        self.last_page.set(last_page);
         let length = records.len() as i64;
         handlers::finish(&mut records);
         let records = records.into_boxed_slice();
@@ -151,7 +175,7 @@ impl<M: Memory> Block<M> {
         self.first.set(NonNull::from(&records[0]));
         self.records.set(records);
         self.length.set(length);
-        Ok(last_page)
+        Ok(())
     }
 }
 
@@ -160,41 +184,33 @@ impl<M: Memory> Block<M> {
 pub(crate) const fn ends_block(op: Op) -> bool {
     matches!(
         op,
-        Op::Jal
-            | Op::Jalr
-            | Op::Beq
-            | Op::Bne
-            | Op::Blt
-            | Op::Bge
-            | Op::Bltu
-            | Op::Bgeu
-            | Op::Ecall
-            | Op::Ebreak
-            | Op::FenceI
-    ) || accesses_csr(op)
+        Op::Jal | Op::Jalr | Op::Beq | Op::Bne | Op::Blt | Op::Bge | Op::Bltu | Op::Bgeu
+    ) || op.is_system()
+        || is_exact(op)
 }
 
-/// Whether an instruction may read the count of retired instructions.
-pub(crate) const fn accesses_csr(op: Op) -> bool {
+/// Whether an instruction may need the count of retired instructions, or stop the run although it
+/// retires.
+pub(crate) const fn is_exact(op: Op) -> bool {
     matches!(
         op,
         Op::Csrrw | Op::Csrrs | Op::Csrrc | Op::Csrrwi | Op::Csrrsi | Op::Csrrci
-    )
+    ) || op.is_privileged()
 }
 
-/// Reads and decodes the instruction at `pc`. `reading` is called with the page of each parcel
+/// Reads and decodes the instruction at `pc`. `reading` is called with the address of each parcel
 /// before it is read.
 pub(crate) fn fetch<M: Memory>(
     mem: &M,
     pc: u64,
-    mut reading: impl FnMut(u64),
+    mut reading: impl FnMut(u64) -> Result<(), Trap>,
 ) -> Result<Decoded, Trap> {
-    reading(pc >> PAGE_BITS);
+    reading(pc)?;
     let low = mem.fetch(pc)?;
     let mut parcels = u32::from(low);
     if decode::length(low) == 4 {
         let second = pc.wrapping_add(2);
-        reading(second >> PAGE_BITS);
+        reading(second)?;
         parcels |= u32::from(mem.fetch(second)?) << 16;
     }
     decode::decode(parcels).ok_or(Trap::new(Cause::IllegalInstruction, u64::from(parcels)))

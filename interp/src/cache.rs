@@ -1,6 +1,6 @@
-//! The cache of decoded blocks, by start address.
+//! The cache of decoded blocks, by start address and code page.
 
-use crate::block::{Block, PAGE_BITS};
+use crate::block::Block;
 use hart::Memory;
 use std::collections::HashMap;
 use std::ptr::NonNull;
@@ -28,8 +28,8 @@ impl<M: Memory> JumpCache<M> {
 
 /// All blocks that were ever decoded, until [`Cache::clear`].
 pub(crate) struct Cache<M: Memory> {
-    blocks: HashMap<u64, NonNull<Block<M>>>,
-    /// The blocks with bytes on a page.
+    blocks: HashMap<(u64, u64), NonNull<Block<M>>>,
+    /// The blocks with bytes on a code page.
     by_page: HashMap<u64, Vec<NonNull<Block<M>>>>,
     pub jumps: JumpCache<M>,
     /// The absent block that stands for "not known".
@@ -44,7 +44,7 @@ unsafe impl<M: Memory> Send for Cache<M> {}
 
 impl<M: Memory> Cache<M> {
     pub fn new(threshold: u64) -> Cache<M> {
-        let sentinel = leak(Block::absent(u64::MAX, 0, NonNull::dangling()));
+        let sentinel = leak(Block::absent(u64::MAX, 0, 0, NonNull::dangling()));
         // No block begins at an odd address.
         let jumps = vec![(u64::MAX, sentinel); JUMPS].into_boxed_slice();
         let jumps = JumpCache(jumps.try_into().unwrap_or_else(|_| unreachable!()));
@@ -57,28 +57,37 @@ impl<M: Memory> Cache<M> {
         }
     }
 
-    /// The block that starts at `pc`, perhaps absent.
-    pub fn block(&mut self, pc: u64) -> NonNull<Block<M>> {
+    /// The block that starts at `pc`, which is on a code page now; perhaps absent.
+    pub fn block(&mut self, pc: u64, page: u64) -> NonNull<Block<M>> {
         let (start, block) = self.jumps.lookup(pc);
-        if start == pc {
+        // SAFETY: blocks live as long as the cache.
+        if start == pc && unsafe { block.as_ref() }.page == page {
             return block;
         }
         let block = *self
             .blocks
-            .entry(pc)
-            .or_insert_with(|| leak(Block::absent(pc, self.threshold, self.sentinel)));
+            .entry((pc, page))
+            .or_insert_with(|| leak(Block::absent(pc, page, self.threshold, self.sentinel)));
         self.jumps.0[JumpCache::<M>::slot(pc)] = (pc, block);
         block
     }
 
-    /// Notes that a block which has just been decoded reaches up to a page.
-    pub fn note_pages(&mut self, block: NonNull<Block<M>>, last: u64) {
+    /// Notes which pages a block that has just been decoded lies on.
+    pub fn note_pages(&mut self, block: NonNull<Block<M>>) {
         // SAFETY: blocks live as long as the cache.
-        let first = unsafe { block.as_ref() }.start >> PAGE_BITS;
-        self.by_page.entry(first).or_default().push(block);
-        if last != first {
+        let this = unsafe { block.as_ref() };
+        self.by_page.entry(this.page).or_default().push(block);
+        let last = this.last_page.get();
+        if last != Block::<M>::NO_PAGE && last != this.page {
             self.by_page.entry(last).or_default().push(block);
         }
+    }
+
+    /// Drops what a block was decoded to.
+    pub fn empty(&mut self, block: NonNull<Block<M>>) {
+        // SAFETY: blocks live as long as the cache, and none is being executed: that takes the
+        // `&mut Cache` which we hold.
+        unsafe { block.as_ref() }.clear(self.sentinel);
     }
 
     /// Drops what was decoded from a page.

@@ -28,7 +28,8 @@ macro_rules! enter {
         // SAFETY: links and the jump cache lead to live blocks.
         let block = unsafe { to.as_ref() };
         let left = $budget - block.length.get();
-        if left < 0 || $cx.poll.load(Ordering::Relaxed) != 0 {
+        let elsewhere = M::SYSTEM && !block.is_mapped($mem);
+        if left < 0 || elsewhere || $cx.poll.load(Ordering::Relaxed) != 0 {
             // SAFETY: the caller's promise.
             return unsafe { $blocked::<M, false>($hart, $mem, $cx, $budget, $from, $record) };
         }

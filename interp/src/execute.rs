@@ -5,9 +5,9 @@
 
 use crate::{a, f, m, zb, zicsr};
 use frontend::*;
-use hart::csr::Clock;
+use hart::csr::{Change, Clock};
 use hart::softfloat::{self, F32, F64};
-use hart::{Cause, HartState, Memory, Trap};
+use hart::{Cause, Effect, HartState, Memory, Trap};
 
 /// Where execution goes on. The instruction has retired.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +20,21 @@ pub(crate) enum Flow {
     Indirect(u64),
     /// To the instruction after this one, once stale code is dropped.
     FenceI,
+    /// To this address, once whoever runs the hart has had a look.
+    Attention(u64),
+    /// To this address, once there is an interrupt.
+    Wait(u64),
+}
+
+/// How to go on behind an instruction that the environment has executed; `next` is the address
+/// there.
+pub(crate) fn after(effect: Effect, next: u64) -> Flow {
+    match effect {
+        Effect::Continue(pc) if pc == next => Flow::Next,
+        Effect::Continue(pc) => Flow::Indirect(pc),
+        Effect::Attention(pc) => Flow::Attention(pc),
+        Effect::Wait(pc) => Flow::Wait(pc),
+    }
 }
 
 impl From<()> for Flow {
@@ -55,6 +70,9 @@ macro_rules! instructions {
                     $clock: &Clock,
                 ) -> Result<Flow, Trap> {
                     let Insn::$name($operands) = *$insn else { unreachable!() };
+                    if M::SYSTEM && const { uses_float(Op::$name) } && !$mem.may_float() {
+                        return Err(illegal($insn));
+                    }
                     Ok(Flow::from($effect))
                 }
             )*
@@ -146,24 +164,39 @@ instructions! {
     // Zifencei.
     FenceI(_) => Flow::FenceI,
     // Zicsr.
-    Csrrw(o) => zicsr::csrrw(hart, clock, insn, o.csr, o.rd, hart.x(o.rs1))?,
+    Csrrw(o) => {
+        let change = Some(Change::Write(hart.x(o.rs1)));
+        zicsr::csr(hart, mem, clock, insn, next, o.csr, o.rd, o.rd != X::ZERO, change)?
+    },
     Csrrs(o) => {
-        let mask = (o.rs1 != X::ZERO).then_some(hart.x(o.rs1));
-        zicsr::csrrs(hart, clock, insn, o.csr, o.rd, mask)?;
+        let change = (o.rs1 != X::ZERO).then_some(Change::Set(hart.x(o.rs1)));
+        zicsr::csr(hart, mem, clock, insn, next, o.csr, o.rd, true, change)?
     },
     Csrrc(o) => {
-        let mask = (o.rs1 != X::ZERO).then_some(hart.x(o.rs1));
-        zicsr::csrrc(hart, clock, insn, o.csr, o.rd, mask)?;
+        let change = (o.rs1 != X::ZERO).then_some(Change::Clear(hart.x(o.rs1)));
+        zicsr::csr(hart, mem, clock, insn, next, o.csr, o.rd, true, change)?
     },
-    Csrrwi(o) => zicsr::csrrw(hart, clock, insn, o.csr, o.rd, u64::from(o.uimm))?,
+    Csrrwi(o) => {
+        let change = Some(Change::Write(u64::from(o.uimm)));
+        zicsr::csr(hart, mem, clock, insn, next, o.csr, o.rd, o.rd != X::ZERO, change)?
+    },
     Csrrsi(o) => {
-        let mask = (o.uimm != 0).then_some(u64::from(o.uimm));
-        zicsr::csrrs(hart, clock, insn, o.csr, o.rd, mask)?;
+        let change = (o.uimm != 0).then_some(Change::Set(u64::from(o.uimm)));
+        zicsr::csr(hart, mem, clock, insn, next, o.csr, o.rd, true, change)?
     },
     Csrrci(o) => {
-        let mask = (o.uimm != 0).then_some(u64::from(o.uimm));
-        zicsr::csrrc(hart, clock, insn, o.csr, o.rd, mask)?;
+        let change = (o.uimm != 0).then_some(Change::Clear(u64::from(o.uimm)));
+        zicsr::csr(hart, mem, clock, insn, next, o.csr, o.rd, true, change)?
     },
+    // Privileged, Zicbom and Zicboz: the environment's.
+    Sret(_) => privileged(hart, mem, insn, next)?,
+    Mret(_) => privileged(hart, mem, insn, next)?,
+    Wfi(_) => privileged(hart, mem, insn, next)?,
+    SfenceVma(_) => privileged(hart, mem, insn, next)?,
+    CboInval(_) => privileged(hart, mem, insn, next)?,
+    CboClean(_) => privileged(hart, mem, insn, next)?,
+    CboFlush(_) => privileged(hart, mem, insn, next)?,
+    CboZero(_) => privileged(hart, mem, insn, next)?,
     // M.
     Mul(R { rd, rs1, rs2 }) => hart.set(rd, hart.x(rs1).wrapping_mul(hart.x(rs2))),
     Mulh(R { rd, rs1, rs2 }) => hart.set(rd, m::mulh(hart.x(rs1), hart.x(rs2))),
@@ -317,6 +350,22 @@ instructions! {
     Bseti(Sh6 { rd, rs1, shamt }) => hart.set(rd, hart.x(rs1) | 1 << (shamt & 63)),
 }
 
+/// Has the environment execute an instruction.
+fn privileged<M: Memory>(
+    hart: &mut HartState,
+    mem: &M,
+    insn: &Insn,
+    next: u64,
+) -> Result<Flow, Trap> {
+    let effect = mem.privileged(hart, insn, next)?;
+    Ok(after(effect.ok_or_else(|| illegal(insn))?, next))
+}
+
+/// Whether an instruction is of F or D, which can be switched off.
+const fn uses_float(op: Op) -> bool {
+    op as u8 >= Op::Flw as u8 && op as u8 <= Op::FcvtDS as u8
+}
+
 /// Sign-extends a word to a register.
 #[inline(always)]
 pub(crate) fn sext(word: i32) -> u64 {
@@ -355,7 +404,8 @@ fn trap(cause: Cause) -> Result<(), Trap> {
 }
 
 /// The trap of an instruction that decodes but may not execute. Those have no compressed form, so
-/// the instruction's bits are its encoding.
+/// the instruction's bits are its encoding; but for floating-point loads and stores that are
+/// switched off, where whoever takes the trap reads them again.
 #[cold]
 pub(crate) fn illegal(insn: &Insn) -> Trap {
     Trap::new(Cause::IllegalInstruction, u64::from(insn.encode()))

@@ -3,7 +3,7 @@
 //!
 //! The list is from counting pairs over the programs in `guests/`.
 
-use crate::block::{Block, Record, accesses_csr};
+use crate::block::{Block, Record, is_exact};
 use crate::execute::{Flow, one};
 use crate::handlers::{Destination, perform, short};
 use crate::quick::Quick;

@@ -1,6 +1,6 @@
 //! The handlers: one instruction each, made for blocks.
 
-use crate::block::{Block, Record, accesses_csr, ends_block};
+use crate::block::{Block, Record, ends_block, is_exact};
 use crate::edge::{self, go_on};
 use crate::execute::{Flow, one};
 use crate::fused;
@@ -21,7 +21,7 @@ macro_rules! perform {
         };
         // SAFETY: `handler` chose this function by the destination, too.
         unsafe { std::hint::assert_unchecked((operands.rd() != X::ZERO) == $rd) };
-        if const { accesses_csr(Op::$name) } {
+        if const { is_exact(Op::$name) } {
             // It is the last of the block, and has not retired.
             $hart.instret = $cx.limit - $budget as u64 - 1;
         }
@@ -50,6 +50,16 @@ macro_rules! proceed {
             go_on!($hart, $mem, $cx, $budget, $block, record);
         }
     };
+}
+
+/// How it goes on behind an instruction that a function executed.
+enum After {
+    /// With the next one in memory.
+    Next,
+    /// At `pc`.
+    Elsewhere,
+    /// Not at all: the run has stopped.
+    Stopped,
 }
 
 /// Makes a handler for each instruction of the table: `short` and `long`, of which [`handler`]
@@ -81,6 +91,10 @@ macro_rules! handlers {
                             let next = unsafe { record.as_ref().next(block.as_ref()) };
                             stop(hart, cx, next, budget, Stop::FenceI);
                         }
+                        // Only instructions with a long handler.
+                        Ok(Flow::Attention(pc) | Flow::Wait(pc)) => {
+                            stop(hart, cx, pc, budget, Stop::Attention);
+                        }
                         // SAFETY: the caller's promise.
                         Err(_) => unsafe { again(hart, mem, cx, budget, block, record) },
                     }
@@ -88,28 +102,48 @@ macro_rules! handlers {
             })*
         }
 
-        /// Handlers that call a function for the work. None of these instructions jumps.
+        /// Handlers that call a function for the work.
         mod long {
             use super::*;
             $(handler! {
                 pub fn $name<M, const RD: bool>(hart, mem, cx, budget, block, record) {
                     handler! {
-                        /// Whether the instruction retired.
+                        /// Does it, and says how it goes on.
                         #[inline(never)]
-                        fn work<M, const RD: bool>(hart, mem, cx, budget, block, record) -> bool {
-                            let result =
-                                perform!($name, RD, hart, mem, cx, budget, block, record);
-                            if let Err(trap) = result {
-                                // SAFETY: the caller's promise.
-                                let (block, record) = unsafe { (block.as_ref(), record.as_ref()) };
-                                stop_by_trap(hart, cx, budget, block, record, trap);
+                        fn work<M, const RD: bool>(hart, mem, cx, budget, block, record) -> After {
+                            match perform!($name, RD, hart, mem, cx, budget, block, record) {
+                                Ok(Flow::Next) => return After::Next,
+                                Ok(Flow::Jump(pc) | Flow::Indirect(pc)) => {
+                                    hart.pc = pc;
+                                    return After::Elsewhere;
+                                }
+                                // These end their blocks: the budget is exact.
+                                Ok(Flow::Attention(pc)) => {
+                                    stop(hart, cx, pc, budget, Stop::Attention);
+                                }
+                                Ok(Flow::Wait(pc)) => stop(hart, cx, pc, budget, Stop::Wait),
+                                // Only fence.i does so, which has a short handler.
+                                Ok(Flow::FenceI) => unreachable!(),
+                                Err(trap) => {
+                                    // SAFETY: the caller's promise.
+                                    let (block, record) =
+                                        unsafe { (block.as_ref(), record.as_ref()) };
+                                    stop_by_trap(hart, cx, budget, block, record, trap);
+                                }
                             }
-                            result.is_ok()
+                            After::Stopped
                         }
                     }
                     // SAFETY: the caller's promise.
-                    if unsafe { work::<M, RD>(hart, mem, cx, budget, block, record) } {
-                        proceed!($name, hart, mem, cx, budget, block, record);
+                    match unsafe { work::<M, RD>(hart, mem, cx, budget, block, record) } {
+                        After::Next => {
+                            proceed!($name, hart, mem, cx, budget, block, record);
+                        }
+                        // SAFETY: the caller's promise.
+                        After::Elsewhere => unsafe {
+                            edge::computed(hart, mem, cx, budget, block, record)
+                        },
+                        After::Stopped => {}
                     }
                 }
             })*
@@ -138,7 +172,7 @@ const fn is_long(op: Op) -> bool {
         op,
         Op::Flw | Op::Fsw | Op::Fld | Op::Fsd | Op::FmvXW | Op::FmvWX | Op::FmvXD | Op::FmvDX
     );
-    accesses_csr(op) || op as u8 >= Op::LrW as u8 && op as u8 <= Op::FcvtDS as u8 && !short
+    is_exact(op) || op as u8 >= Op::LrW as u8 && op as u8 <= Op::FcvtDS as u8 && !short
 }
 
 /// An operand format's integer destination, `x1` if it has none: a handler is compiled for `x0`
@@ -165,7 +199,7 @@ macro_rules! destinations {
 }
 destinations! {
     R R1 Lr Amo I U J Sh6 Sh5 Csr CsrI Fcmp FtoX FmvX;
-    Fr Fr4 Fr2 Fr1 XtoF XmvF Fl S Fs B Fence None0
+    Fr Fr4 Fr2 Fr1 XtoF XmvF Fl S Fs B Vma Cbo Fence None0
 }
 
 /// Completes a block's records.

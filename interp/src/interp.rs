@@ -31,6 +31,11 @@ pub enum Exit {
     Hot,
     /// A fence.i has retired. Stale code has to be dropped before running on.
     FenceI,
+    /// Interrupts, or the time of the next one, may have changed: whoever runs the hart shall have
+    /// a look. In a whole machine only.
+    Attention,
+    /// A wfi has retired, and nothing is pending. In a whole machine only.
+    Wait,
     /// The instruction at `pc` traps.
     Trap(Trap),
 }
@@ -92,6 +97,8 @@ impl<M: Memory> Interp<M> {
                 Stop::Edge(edge) => edge,
                 Stop::Hot => return Exit::Hot,
                 Stop::FenceI => return Exit::FenceI,
+                Stop::Attention => return Exit::Attention,
+                Stop::Wait => return Exit::Wait,
                 Stop::Trap(trap) => return Exit::Trap(trap),
             };
         }
@@ -100,7 +107,7 @@ impl<M: Memory> Interp<M> {
     /// Executes the instruction at `pc` and nothing else, without the cache. Always
     /// [`Exit::Limit`] unless it traps or is a fence.i.
     pub fn step(&mut self, hart: &mut HartState, mem: &M) -> Exit {
-        let decoded = match block::fetch(mem, hart.pc, |_| ()) {
+        let decoded = match block::fetch(mem, hart.pc, |_| Ok(())) {
             Ok(decoded) => decoded,
             Err(trap) => return Exit::Trap(trap),
         };
@@ -111,9 +118,12 @@ impl<M: Memory> Interp<M> {
         };
         hart.instret += 1;
         let (pc, exit) = match flow {
+            Flow::Next if M::SYSTEM && mem.wants_attention() => (next, Exit::Attention),
             Flow::Next => (next, Exit::Limit),
             Flow::Jump(target) | Flow::Indirect(target) => (target, Exit::Limit),
             Flow::FenceI => (next, Exit::FenceI),
+            Flow::Attention(pc) => (pc, Exit::Attention),
+            Flow::Wait(pc) => (pc, Exit::Wait),
         };
         hart.pc = pc;
         exit
@@ -121,13 +131,16 @@ impl<M: Memory> Interp<M> {
 
     /// Makes the block at `pc` report itself hot at the `arrivals`-th arrival from now; 0 for
     /// never.
-    pub fn set_countdown(&mut self, pc: u64, arrivals: u64) {
-        let block = self.cache.block(pc);
+    pub fn set_countdown(&mut self, mem: &M, pc: u64, arrivals: u64) {
+        let Ok(page) = mem.code_page(pc) else {
+            return;
+        };
+        let block = self.cache.block(pc, page);
         // SAFETY: blocks live as long as the cache.
         unsafe { block.as_ref() }.countdown.set(arrivals);
     }
 
-    /// Drops what was decoded from these pages (numbers, `va >> PAGE_BITS`). Countdowns stay.
+    /// Drops what was decoded from these code pages. Countdowns stay.
     pub fn invalidate(&mut self, pages: impl IntoIterator<Item = u64>) {
         for page in pages {
             self.cache.invalidate(page);
@@ -141,12 +154,16 @@ impl<M: Memory> Interp<M> {
 
     /// The block at `pc`, decoded.
     fn filled(&mut self, pc: u64, mem: &M) -> Result<NonNull<Block<M>>, Trap> {
-        let place = self.cache.block(pc);
+        let place = self.cache.block(pc, mem.code_page(pc)?);
         // SAFETY: blocks live as long as the cache, unless it is cleared.
         let block = unsafe { place.as_ref() };
+        if M::SYSTEM && !block.is_absent() && !block.ends_mapped(mem) {
+            // Its last instruction reaches into a page that is another one now.
+            self.cache.empty(place);
+        }
         if block.is_absent() {
-            let last_page = block.fill(mem, |page| mem.watch_code(page))?;
-            self.cache.note_pages(place, last_page);
+            block.fill(mem)?;
+            self.cache.note_pages(place);
         }
         Ok(place)
     }

@@ -74,6 +74,10 @@ pub(crate) enum Stop<M: Memory> {
     Hot,
     /// A fence.i has retired.
     FenceI,
+    /// Whoever runs the hart shall have a look.
+    Attention,
+    /// A wfi has retired, and nothing is pending.
+    Wait,
     /// The instruction at pc traps.
     Trap(Trap),
 }
@@ -165,6 +169,11 @@ handler! {
         // SAFETY: the caller's promise.
         let (this, insn) = unsafe { (block.as_ref(), record.as_ref()) };
         match execute(&insn.insn, insn.pc(this), insn.next(this), hart, mem, &cx.clock) {
+            // Something outside has changed, and is to be seen before the next instruction.
+            Ok(_) if M::SYSTEM && mem.wants_attention() => {
+                let left = this.length.get() - i64::from(insn.index) - 1;
+                stop(hart, cx, insn.next(this), budget + left, Stop::Attention);
+            }
             // Only loads, stores and what always traps get here: none of them ends a block and
             // retires.
             // SAFETY: so another record follows.

@@ -67,20 +67,20 @@ fn a_hot_block_is_reported_before_it_runs_and_then_no_more() {
     assert_eq!(m.run(1000), Exit::Limit);
     assert_eq!((m.hart.x[10], m.hart.instret), (500, 1000));
     // From now on at the second arrival, of which the run's start is one.
-    m.interp.set_countdown(CODE, 2);
+    m.interp.set_countdown(&m.space, CODE, 2);
     assert_eq!(m.run(2000), Exit::Hot);
     assert_eq!(m.hart.x[10], 501);
-    m.interp.set_countdown(CODE, 1);
+    m.interp.set_countdown(&m.space, CODE, 1);
     assert_eq!(m.run(2000), Exit::Hot);
     assert_eq!(m.hart.x[10], 501);
-    m.interp.set_countdown(CODE, 0);
+    m.interp.set_countdown(&m.space, CODE, 0);
     assert_eq!(m.run(2000), Exit::Limit);
 }
 
 #[test]
 fn a_countdown_outlives_the_code_it_was_set_for() {
     let mut m = Machine::new(&[addi(X::X10, X::X10, 1), jump(X::ZERO, -4)], 0);
-    m.interp.set_countdown(CODE, 5);
+    m.interp.set_countdown(&m.space, CODE, 5);
     assert_eq!(m.run(4), Exit::Limit);
     m.interp.invalidate([CODE >> memory::PAGE_BITS]);
     assert_eq!(m.run(1000), Exit::Hot);

@@ -36,6 +36,7 @@ impl Engine for Machine<'_> {
     fn run(&mut self, hart: &mut HartState, limit: u64) -> Option<Trap> {
         while hart.instret < limit {
             match self.piece(hart, limit) {
+                Exit::Attention | Exit::Wait => unreachable!("user mode"),
                 Exit::Trap(trap) => return Some(trap),
                 Exit::FenceI => self.drop_stale(),
                 Exit::Limit | Exit::Poll | Exit::Hot => (),
@@ -60,7 +61,7 @@ impl Machine<'_> {
             interp.invalidate([hart.pc >> memory::PAGE_BITS]);
         }
         if random.one_in(4) {
-            interp.set_countdown(hart.pc, random.below(3));
+            interp.set_countdown(space, hart.pc, random.below(3));
         }
         let most = random.choose(&[1, 2, 10, 300]);
         let limit = limit.min(hart.instret + 1 + random.below(most));

@@ -112,7 +112,7 @@ fn main() {
             Exit::Replay => loop {
                 match interp.run(hart.state_mut(), &*space, limit, &poll) {
                     interp::Exit::Trap(trap) => break Some(trap),
-                    interp::Exit::Hot => interp.set_countdown(hart.state().pc, THRESHOLD),
+                    interp::Exit::Hot => interp.set_countdown(&*space, hart.state().pc, THRESHOLD),
                     _ => {}
                 }
             },
@@ -123,12 +123,14 @@ fn main() {
                     let pc = hart.state().pc;
                     match jit.request(pc) {
                         Request::Ready => {
-                            interp.set_countdown(pc, 1);
+                            interp.set_countdown(&*space, pc, 1);
                             break;
                         }
-                        Request::Queued => interp.set_countdown(pc, 64),
-                        Request::Later(arrivals) => interp.set_countdown(pc, arrivals.into()),
-                        Request::Refused => interp.set_countdown(pc, 0),
+                        Request::Queued => interp.set_countdown(&*space, pc, 64),
+                        Request::Later(arrivals) => {
+                            interp.set_countdown(&*space, pc, arrivals.into())
+                        }
+                        Request::Refused => interp.set_countdown(&*space, pc, 0),
                     }
                 }
                 interp::Exit::Trap(reason) => trap = Some(reason),

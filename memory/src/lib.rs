@@ -12,6 +12,7 @@
 //! | which pages hold translated code, and which of them were written | `watch.rs`, `log.rs` |
 //! | memory images for snapshots | `image.rs` |
 //! | what becomes of a host fault | `registry.rs` |
+//! | a machine's RAM, by physical address | `ram.rs` |
 //! | anything that knows the host's processor or system | `host/` |
 //!
 //! Guest pages are 4 KiB. A host with larger pages (16 KiB on ARM Macs) is refused by
@@ -28,6 +29,7 @@ mod image;
 mod lock;
 mod log;
 mod mapping;
+mod ram;
 mod registry;
 mod remap;
 mod space;
@@ -41,6 +43,7 @@ pub use flags::PageFlags;
 pub use host::HostFrame;
 pub use image::Piece;
 pub use mapping::Place;
+pub use ram::{Ram, Writer};
 pub use registry::{CodeRange, FaultHandler, install, register_code};
 pub use space::{ForkGuard, GUARD, LIMIT, MIN_ADDRESS, PAGE, PAGE_BITS, UserSpace};
 pub use vma::{Backing, FileInfo, Protection, Sharing, Vma};

@@ -161,7 +161,7 @@ impl EngineCpu {
             Until::Hot => self.interp.run(state, space, limit, self.poll.flag()),
             Until::Limit => loop {
                 match self.interp.run(state, space, limit, self.poll.flag()) {
-                    interp::Exit::Hot => self.interp.set_countdown(state.pc, LOOK_AGAIN),
+                    interp::Exit::Hot => self.interp.set_countdown(space, state.pc, LOOK_AGAIN),
                     exit => break exit,
                 }
             },
@@ -177,6 +177,8 @@ impl EngineCpu {
             interp::Exit::Poll => Step::Poll,
             interp::Exit::Hot => Step::Hot,
             interp::Exit::FenceI => Step::FenceI,
+            // Not in user mode.
+            interp::Exit::Attention | interp::Exit::Wait => Step::Interpret,
             interp::Exit::Trap(trap) => Step::Stop(Stop::Trap(trap)),
         }
     }
@@ -185,17 +187,22 @@ impl EngineCpu {
     fn hot(&mut self) -> Step {
         let pc = self.hart.state().pc;
         let Some(jit) = &self.engine.jit else {
-            self.interp.set_countdown(pc, 0);
+            self.interp.set_countdown(&self.engine.space, pc, 0);
             return Step::Interpret;
         };
         match jit.request(pc) {
             Request::Ready => {
-                self.interp.set_countdown(pc, 1);
+                self.interp.set_countdown(&self.engine.space, pc, 1);
                 return Step::Compiled;
             }
-            Request::Queued => self.interp.set_countdown(pc, LOOK_AGAIN),
-            Request::Later(arrivals) => self.interp.set_countdown(pc, arrivals.max(2).into()),
-            Request::Refused => self.interp.set_countdown(pc, 0),
+            Request::Queued => self
+                .interp
+                .set_countdown(&self.engine.space, pc, LOOK_AGAIN),
+            Request::Later(arrivals) => {
+                self.interp
+                    .set_countdown(&self.engine.space, pc, arrivals.max(2).into())
+            }
+            Request::Refused => self.interp.set_countdown(&self.engine.space, pc, 0),
         }
         Step::Interpret
     }

@@ -184,6 +184,8 @@ pub(super) fn stretch(
             }
             interp::Exit::Limit => break,
             interp::Exit::Hot | interp::Exit::Poll => {}
+            // Not in user mode.
+            interp::Exit::Attention | interp::Exit::Wait => {}
         }
     }
     let Stop::Trap(_) = other.stop else {

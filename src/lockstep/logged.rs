@@ -1,6 +1,8 @@
 //! Memory that can be rewound: each store first notes what was there.
 
-use hart::{Memory, Trap};
+use frontend::Insn;
+use hart::csr::Clock;
+use hart::{CsrAccess, Effect, HartState, Memory, Trap};
 use memory::{AtomicWord, UserSpace, Word};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -60,6 +62,8 @@ impl Logged {
 }
 
 impl Memory for Logged {
+    const SYSTEM: bool = false;
+
     fn load<T: Word>(&self, va: u64) -> Result<T, Trap> {
         Memory::load(&*self.space, va)
     }
@@ -95,7 +99,42 @@ impl Memory for Logged {
         Memory::fetch(&*self.space, va)
     }
 
+    fn code_page(&self, va: u64) -> Result<u64, Trap> {
+        self.space.code_page(va)
+    }
+
+    fn is_code_page(&self, va: u64, page: u64) -> bool {
+        self.space.is_code_page(va, page)
+    }
+
     fn watch_code(&self, page: u64) {
         Memory::watch_code(&*self.space, page);
+    }
+
+    fn may_float(&self) -> bool {
+        self.space.may_float()
+    }
+
+    fn csr(
+        &self,
+        hart: &mut HartState,
+        access: CsrAccess,
+        clock: &Clock,
+        next: u64,
+    ) -> Option<(u64, Effect)> {
+        self.space.csr(hart, access, clock, next)
+    }
+
+    fn privileged(
+        &self,
+        hart: &mut HartState,
+        insn: &Insn,
+        next: u64,
+    ) -> Result<Option<Effect>, Trap> {
+        self.space.privileged(hart, insn, next)
+    }
+
+    fn wants_attention(&self) -> bool {
+        self.space.wants_attention()
     }
 }

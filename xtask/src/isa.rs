@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const AS: &str = "riscv64-linux-gnu-as";
 const OBJCOPY: &str = "riscv64-linux-gnu-objcopy";
 /// What the instruction table holds, as GNU as names it; Zicntr is part of I there.
-const MARCH: &str = "-march=rv64imafdc_zicsr_zifencei_zba_zbb_zbs";
+const MARCH: &str = "-march=rv64imafdc_zicsr_zifencei_zicbom_zicboz_zba_zbb_zbs";
 /// Each instruction is assembled into a slot of its own, so that its length shows.
 const SLOT: usize = 16;
 

@@ -47,6 +47,7 @@ impl Engine for Interpreter {
                 interp::Exit::Trap(trap) => return Some(trap),
                 interp::Exit::FenceI => drop(self.drop_stale()),
                 interp::Exit::Limit | interp::Exit::Poll | interp::Exit::Hot => (),
+                interp::Exit::Attention | interp::Exit::Wait => unreachable!("user mode"),
             }
         }
         None
@@ -149,6 +150,7 @@ impl Compiled {
                     self.hart.jit().invalidate(&pages);
                 }
                 interp::Exit::Limit | interp::Exit::Poll | interp::Exit::Hot => (),
+                interp::Exit::Attention | interp::Exit::Wait => unreachable!("user mode"),
             }
             if self.hart.state().instret >= limit {
                 return None;

@@ -120,6 +120,11 @@ impl Translator<'_, '_> {
                 zicsr::Source::Immediate(o.uimm),
                 zicsr::Change::Clear,
             ),
+            // Privileged: node ends, the interpreter's.
+            Insn::Sret(_) | Insn::Mret(_) | Insn::Wfi(_) | Insn::SfenceVma(_) => self.interpret(pc),
+            // Zicbom and Zicboz.
+            Insn::CboInval(_) | Insn::CboClean(_) | Insn::CboFlush(_) => self.interpret(pc),
+            Insn::CboZero(_) => self.interpret(pc),
             // M.
             Insn::Mul(o) => self.binary(o, |b, x, y| b.ins().imul(x, y)),
             Insn::Mulh(o) => self.binary(o, |b, x, y| b.ins().smulhi(x, y)),

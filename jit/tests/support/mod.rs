@@ -95,7 +95,7 @@ pub fn interpret(code: &[u8], start: &HartState, limit: u64) -> Outcome {
             interp::Exit::Trap(trap) => break Some(trap),
             interp::Exit::Limit => break None,
             interp::Exit::FenceI => interp.clear(),
-            interp::Exit::Poll | interp::Exit::Hot => unreachable!("neither was asked for"),
+            other => unreachable!("{other:?} was not asked for"),
         }
     };
     outcome(trap, state, &space)

@@ -84,6 +84,7 @@ impl Cpu for InterpCpu {
                     return Stop::Kicked;
                 }
                 Exit::Hot => {}
+                Exit::Attention | Exit::Wait => unreachable!("user mode"),
                 Exit::FenceI => self.drop_stale(),
                 Exit::Trap(trap) => return Stop::Trap(trap),
             }
