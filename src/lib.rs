@@ -23,6 +23,7 @@ mod error;
 pub mod explain;
 mod launch;
 pub mod lockstep;
+pub mod machine;
 mod saved;
 pub mod snapshot;
 pub mod symbols;

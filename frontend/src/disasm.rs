@@ -203,11 +203,7 @@ syntax! {
     } else {
         format!("{},{}", accesses(order >> 4 & 15), accesses(order & 15))
     };
-    Vma { rs1, rs2 }, _ => match (rs1, rs2) {
-        (X::ZERO, X::ZERO) => String::new(),
-        (_, X::ZERO) => rs1.to_string(),
-        (_, _) => format!("{rs1},{rs2}"),
-    };
+    Vma { rs1, rs2 }, _ => format!("{rs1},{rs2}");
     Cbo { rs1 }, _ => format!("({rs1})");
     None0 {}, _ => String::new();
 

@@ -66,6 +66,9 @@ pub trait Memory {
         insn: &Insn,
         next: u64,
     ) -> Result<Option<Effect>, Trap>;
+    /// Announces the count of instructions retired before the one that is about to make accesses:
+    /// devices that it reaches may ask for the time.
+    fn set_instret(&self, instret: u64);
     /// Whether the access just made wants the environment to have a look before the next
     /// instruction.
     fn wants_attention(&self) -> bool;
@@ -136,6 +139,8 @@ impl Memory for UserSpace {
     fn privileged(&self, _: &mut HartState, _: &Insn, _: u64) -> Result<Option<Effect>, Trap> {
         Ok(None)
     }
+    #[inline(always)]
+    fn set_instret(&self, _: u64) {}
     fn wants_attention(&self) -> bool {
         false
     }

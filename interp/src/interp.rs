@@ -112,6 +112,7 @@ impl<M: Memory> Interp<M> {
             Err(trap) => return Exit::Trap(trap),
         };
         let next = hart.pc.wrapping_add(u64::from(decoded.len));
+        mem.set_instret(hart.instret);
         let flow = match execute(&decoded.insn, hart.pc, next, hart, mem, &self.clock) {
             Ok(flow) => flow,
             Err(trap) => return Exit::Trap(trap),

@@ -59,6 +59,7 @@ impl<M: Memory> Memory for Quick<'_, M> {
     fn privileged(&self, _: &mut HartState, _: &Insn, _: u64) -> Result<Option<Effect>, Trap> {
         Err(FAILED)
     }
+    fn set_instret(&self, _: u64) {}
     fn wants_attention(&self) -> bool {
         false
     }

@@ -168,6 +168,10 @@ handler! {
     pub(crate) fn again<M>(hart, mem, cx, budget, block, record) {
         // SAFETY: the caller's promise.
         let (this, insn) = unsafe { (block.as_ref(), record.as_ref()) };
+        if M::SYSTEM {
+            let left = budget + this.length.get() - i64::from(insn.index);
+            mem.set_instret(cx.limit - left as u64);
+        }
         match execute(&insn.insn, insn.pc(this), insn.next(this), hart, mem, &cx.clock) {
             // Something outside has changed, and is to be seen before the next instruction.
             Ok(_) if M::SYSTEM && mem.wants_attention() => {

@@ -1,5 +1,6 @@
 //! The command line: what `bhv` understands, and which module answers.
 
+mod boot;
 mod demo;
 mod diff;
 mod explain;
@@ -25,6 +26,8 @@ enum Command {
     Demo(demo::Args),
     /// Run a Linux riscv64 program
     Run(run::Args),
+    /// Boot a whole machine
+    Boot(boot::Args),
     /// Go on with a program from a snapshot
     Resume(run::ResumeArgs),
     /// Run both engines side by side and stop at the first difference
@@ -42,13 +45,14 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if !matches!(
         cli.command,
-        Command::Run(_) | Command::Resume(_) | Command::Diff(_)
+        Command::Run(_) | Command::Boot(_) | Command::Resume(_) | Command::Diff(_)
     ) {
         end_with_the_reader();
     }
     let result = match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Boot(args) => boot::run(&args),
         Command::Resume(args) => run::resume(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -134,6 +134,10 @@ impl Memory for Logged {
         self.space.privileged(hart, insn, next)
     }
 
+    fn set_instret(&self, instret: u64) {
+        self.space.set_instret(instret);
+    }
+
     fn wants_attention(&self) -> bool {
         self.space.wants_attention()
     }

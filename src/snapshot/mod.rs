@@ -10,7 +10,7 @@
 
 mod changes;
 pub mod checksum;
-mod codec;
+pub(crate) mod codec;
 pub mod command;
 mod date;
 mod error;

@@ -87,7 +87,7 @@ impl SystemMemory {
             (Place::Io(pa), None) => {
                 let value = pa
                     .is_multiple_of(bytes)
-                    .then(|| self.io.load(pa, bytes))
+                    .then(|| self.io.load(pa, bytes, self.instret.get()))
                     .flatten();
                 self.attention.set(true);
                 value.map(T::truncate).ok_or_else(fault)
@@ -122,7 +122,10 @@ impl SystemMemory {
             }
             (Place::Io(pa), None) => {
                 self.attention.set(true);
-                pa.is_multiple_of(bytes) && self.io.store(pa, bytes, value.into_u64())
+                pa.is_multiple_of(bytes)
+                    && self
+                        .io
+                        .store(pa, bytes, value.into_u64(), self.instret.get())
             }
             (Place::Ram(low), Some(Place::Ram(high))) => {
                 let first = PAGE - va % PAGE;
@@ -255,6 +258,9 @@ impl Memory for SystemMemory {
         next: u64,
     ) -> Result<Option<Effect>, Trap> {
         self.execute(hart, insn, next)
+    }
+    fn set_instret(&self, instret: u64) {
+        self.instret.set(instret);
     }
     fn wants_attention(&self) -> bool {
         self.attention.replace(false)

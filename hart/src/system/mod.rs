@@ -3,6 +3,7 @@
 
 mod access;
 mod instructions;
+
 pub mod tlb;
 
 use crate::privileged::{Mode, Privileged, status};
@@ -11,12 +12,15 @@ use std::cell::{Cell, Ref, RefCell};
 use std::sync::Arc;
 use tlb::{Tlb, View};
 
+pub use instructions::CACHE_BLOCK;
+
 /// What lies outside RAM.
 pub trait Io {
-    /// A load of 1, 2, 4 or 8 bytes; `None` if nothing answers there.
-    fn load(&self, pa: u64, bytes: u64) -> Option<u64>;
+    /// A load of 1, 2, 4 or 8 bytes by a hart that has retired so many instructions; `None` if
+    /// nothing answers there.
+    fn load(&self, pa: u64, bytes: u64, instret: u64) -> Option<u64>;
     /// A store, likewise: whether something answers.
-    fn store(&self, pa: u64, bytes: u64, value: u64) -> bool;
+    fn store(&self, pa: u64, bytes: u64, value: u64, instret: u64) -> bool;
     /// The time in ticks, of the hart that has retired so many instructions.
     fn time(&self, instret: u64) -> u64;
 }
@@ -33,6 +37,8 @@ pub struct SystemMemory {
     code: Cell<usize>,
     may_float: Cell<bool>,
     attention: Cell<bool>,
+    /// Instructions retired before the one that makes accesses.
+    instret: Cell<u64>,
     /// Pages that other harts must not store to unnoticed any more.
     protected: RefCell<Vec<(u64, Writer)>>,
     /// What of [`Privileged`] the arrays were chosen for.
@@ -55,6 +61,7 @@ impl SystemMemory {
             code: Cell::new(tlb::EMPTY),
             may_float: Cell::new(false),
             attention: Cell::new(false),
+            instret: Cell::new(0),
             protected: RefCell::default(),
             chosen: Cell::new((0, 0, Mode::Machine)),
         };

@@ -1,0 +1,30 @@
+//! A whole machine: harts, memory and devices, compatible with QEMU's `virt`.
+//!
+//! | what | where |
+//! |---|---|
+//! | what a machine is made of | `options.rs` |
+//! | putting it together, starting it again | `build.rs` |
+//! | files into memory: kernel, firmware, initial RAM disk, device tree | `load.rs` |
+//! | running: turns, interrupts, idling | `run.rs` |
+//! | the one clock | `clock.rs` |
+//! | what gets a running machine's attention | `signal.rs` |
+//! | firmware of our own, for a kernel without any | `sbi.rs` |
+//! | the console on stdin and stdout | `console.rs` |
+//! | a checksum of all that a guest can see | `hash.rs` |
+
+mod build;
+mod clock;
+mod console;
+mod hash;
+mod host;
+mod load;
+mod options;
+mod run;
+mod sbi;
+mod signal;
+
+pub use build::{Machine, Wires};
+pub use console::{KEYS, Terminal};
+pub use options::{ClockKind, Image, MachineOptions};
+pub use run::{End, Stats};
+pub use signal::{Command, Signal};
