@@ -126,9 +126,10 @@ macro_rules! handlers {
                                 Ok(Flow::FenceI) => unreachable!(),
                                 Err(trap) => {
                                     // SAFETY: the caller's promise.
-                                    let (block, record) =
-                                        unsafe { (block.as_ref(), record.as_ref()) };
-                                    stop_by_trap(hart, cx, budget, block, record, trap);
+                                    let this = unsafe { block.as_ref() };
+                                    // SAFETY: the caller's promise.
+                                    let insn = unsafe { record.as_ref() };
+                                    stop_by_trap(hart, cx, budget, this, insn, trap);
                                 }
                             }
                             After::Stopped

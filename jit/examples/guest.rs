@@ -135,6 +135,7 @@ fn main() {
                 }
                 interp::Exit::Trap(reason) => trap = Some(reason),
                 interp::Exit::FenceI => interp.clear(),
+                interp::Exit::Attention | interp::Exit::Wait => unreachable!("user mode"),
                 interp::Exit::Limit | interp::Exit::Poll => {}
             }
         }

@@ -1,7 +1,7 @@
 //! `bhv boot`.
 
 use crate::machine::{
-    ClockKind, Command, End, Image, Machine, MachineOptions, Signal, Terminal, Wires,
+    ClockKind, Command, DiskOptions, End, Image, Machine, MachineOptions, Signal, Terminal, Wires,
 };
 use crate::{EngineKind, Error};
 use devices::syscon::Power;
@@ -20,8 +20,8 @@ pub struct Args {
     /// How many harts
     #[arg(long, default_value_t = 1, value_name = "N")]
     harts: usize,
-    /// jit: interpreter first, hot code compiled. interp: interpreter alone
-    #[arg(long, value_enum, default_value_t = EngineKind::Jit, value_name = "ENGINE")]
+    /// Only interp so far: the compiler runs programs, no machines
+    #[arg(long, value_enum, default_value_t = EngineKind::Interp, value_name = "ENGINE")]
     engine: EngineKind,
     /// exact: time is a function of instructions retired, idle time is skipped, two runs are the
     /// same bit for bit. host: the host's time, for working in the machine
@@ -45,6 +45,9 @@ pub struct Args {
         allow_hyphen_values = true
     )]
     append: String,
+    /// A raw disk image, repeatable; with :ro it is read-only, with :temp the image stays as it is
+    #[arg(long = "disk", value_name = "FILE[:ro|:temp]", value_parser = DiskOptions::parse)]
+    disks: Vec<DiskOptions>,
     /// Where the random numbers of an exact machine come from
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
@@ -76,6 +79,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
         kernel: image(&args.kernel),
         initrd: image(&args.initrd),
         append: args.append.clone(),
+        disks: args.disks.clone(),
         seed: args.seed,
     };
     if let Some(path) = &args.dump_dtb {

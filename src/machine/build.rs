@@ -1,21 +1,18 @@
 //! Putting a machine together, and starting it again.
 
+use super::board::{self, Board};
 use super::clock::MachineClock;
 use super::load::Loader;
 use super::sbi::Sbi;
 use super::signal::Signal;
 use super::{ClockKind, MachineOptions, Stats};
-use crate::Error;
+use crate::{EngineKind, Error};
 use devices::stream::ByteQueue;
-use devices::{Bus, Clint, HartLines, Plic, Rtc, Syscon, Uart, description, layout};
+use devices::{Bus, HartLines, description, layout};
 use hart::{HartState, Io, Privileged, SystemMemory};
 use interp::Interp;
 use memory::Ram;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// What an exact machine's wall clock shows at the start: 2026-01-01, in nanoseconds since 1970.
-const EXACT_EPOCH: u64 = 1_767_225_600_000_000_000;
 
 /// The ISA string of a hart: single-letter extensions and the others.
 const LETTERS: &str = "rv64imafdc";
@@ -103,7 +100,9 @@ impl Machine {
             output,
             debug,
         } = wires;
-        let bus = Arc::new(board(&options, &clock, &signal, &lines, input, output)?);
+        let bus = Arc::new(board::bus(
+            &options, &ram, &clock, &signal, &lines, input, output,
+        )?);
         let dtb = tree(&options, &bus, None)?;
         let io: Arc<dyn Io> = Arc::new(Board {
             bus: bus.clone(),
@@ -178,10 +177,23 @@ impl Machine {
 
 fn check(options: &MachineOptions) -> Result<(), Error> {
     const MIB: u64 = 1 << 20;
-    if options.memory % MIB != 0 || options.memory < 32 * MIB || options.memory > 1 << 40 {
+    if !options.memory.is_multiple_of(MIB) || options.memory < 32 * MIB || options.memory > 1 << 40
+    {
         return Err(Error::usage(
             format!("a machine cannot have {} bytes of memory", options.memory),
             "give --memory a number of MiB from 32M up, such as 512M or 2G",
+        ));
+    }
+    if options.engine == EngineKind::Jit {
+        return Err(Error::usage(
+            "the compiler runs programs only so far, no whole machines",
+            "leave --engine out, or write --engine interp",
+        ));
+    }
+    if options.disks.len() > layout::VIRTIO_SLOTS - 1 {
+        return Err(Error::usage(
+            format!("a machine cannot have {} disks", options.disks.len()),
+            format!("give --disk at most {} times", layout::VIRTIO_SLOTS - 1),
         ));
     }
     if options.harts == 0 || options.harts > layout::MOST_HARTS {
@@ -191,43 +203,6 @@ fn check(options: &MachineOptions) -> Result<(), Error> {
         ));
     }
     Ok(())
-}
-
-/// The devices at their places.
-fn board(
-    options: &MachineOptions,
-    clock: &Arc<MachineClock>,
-    signal: &Arc<Signal>,
-    lines: &[Arc<HartLines>],
-    input: Box<dyn devices::Input>,
-    output: Box<dyn devices::Output>,
-) -> Result<Bus, Error> {
-    let plic = Plic::new(lines.to_vec());
-    let line = |place: &devices::Place| {
-        let line = place.interrupt.and_then(|source| plic.line(source));
-        line.ok_or_else(|| internal("a device's interrupt has no number at the PLIC"))
-    };
-    let epoch = match options.clock {
-        ClockKind::Exact => EXACT_EPOCH,
-        ClockKind::Host => SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(EXACT_EPOCH, |time| time.as_nanos() as u64),
-    };
-    let uart = Uart::new(line(&layout::UART)?, input, output);
-    let rtc = Rtc::new(clock.clone(), line(&layout::RTC)?, epoch);
-    let clint = Clint::new(clock.clone(), lines.to_vec());
-    let mut bus = Bus::default();
-    let devices: [(devices::Place, Box<dyn devices::Device>); 5] = [
-        (layout::SYSCON, Box::new(Syscon::new(signal.clone()))),
-        (layout::RTC, Box::new(rtc)),
-        (layout::CLINT, Box::new(clint)),
-        (layout::PLIC, Box::new(plic)),
-        (layout::UART, Box::new(uart)),
-    ];
-    for (place, device) in devices {
-        bus.attach(place, device).map_err(internal)?;
-    }
-    Ok(bus)
 }
 
 fn tree(
@@ -266,31 +241,4 @@ fn tree(
             "look for a zero byte in --append",
         )
     })
-}
-
-/// A mistake of ours that has to be told all the same.
-fn internal(what: impl ToString) -> Error {
-    Error::usage(what.to_string(), "report this: it is a bug in bhv")
-}
-
-/// What lies outside RAM.
-struct Board {
-    bus: Arc<Bus>,
-    clock: Arc<MachineClock>,
-}
-
-impl Io for Board {
-    fn load(&self, pa: u64, bytes: u64, instret: u64) -> Option<u64> {
-        self.clock.advance(instret);
-        self.bus.read(pa, devices::Width::of(bytes)?).ok()
-    }
-
-    fn store(&self, pa: u64, bytes: u64, value: u64, instret: u64) -> bool {
-        self.clock.advance(instret);
-        devices::Width::of(bytes).is_some_and(|width| self.bus.write(pa, width, value).is_ok())
-    }
-
-    fn time(&self, instret: u64) -> u64 {
-        self.clock.time(instret)
-    }
 }

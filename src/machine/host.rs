@@ -1,5 +1,6 @@
 //! What of the host a machine needs: random bytes, and the terminal.
 
+use crate::Error;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -8,6 +9,16 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 pub fn random(bytes: &mut [u8]) {
     // Without them the seed stays zeros: the guest has other sources and is told of none by us.
     let _ = File::open("/dev/urandom").and_then(|mut file| file.read_exact(bytes));
+}
+
+/// Where the host's random bytes come from.
+pub fn entropy() -> Result<Box<dyn Read + Send>, Error> {
+    let path = "/dev/urandom";
+    let file = File::open(path).map_err(|source| Error::File {
+        path: path.into(),
+        source,
+    })?;
+    Ok(Box::new(file))
 }
 
 /// A terminal in raw mode; as it was when dropped.

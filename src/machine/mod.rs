@@ -5,6 +5,7 @@
 //! | what a machine is made of | `options.rs` |
 //! | putting it together, starting it again | `build.rs` |
 //! | files into memory: kernel, firmware, initial RAM disk, device tree | `load.rs` |
+//! | devices at their places | `board.rs` |
 //! | running: turns, interrupts, idling | `run.rs` |
 //! | the one clock | `clock.rs` |
 //! | what gets a running machine's attention | `signal.rs` |
@@ -12,6 +13,7 @@
 //! | the console on stdin and stdout | `console.rs` |
 //! | a checksum of all that a guest can see | `hash.rs` |
 
+mod board;
 mod build;
 mod clock;
 mod console;
@@ -25,6 +27,6 @@ mod signal;
 
 pub use build::{Machine, Wires};
 pub use console::{KEYS, Terminal};
-pub use options::{ClockKind, Image, MachineOptions};
+pub use options::{ClockKind, DiskAccess, DiskOptions, Image, MachineOptions};
 pub use run::{End, Stats};
 pub use signal::{Command, Signal};

@@ -22,6 +22,44 @@ pub enum Image {
     Bytes(String, Vec<u8>),
 }
 
+/// A disk image, and what the guest may do to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DiskOptions {
+    /// A raw image.
+    pub path: PathBuf,
+    /// What becomes of writes.
+    pub access: DiskAccess,
+}
+
+/// What becomes of writes to a disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiskAccess {
+    /// They go to the image.
+    Write,
+    /// They are refused.
+    Read,
+    /// They are kept aside and forgotten at the end.
+    Overlay,
+}
+
+impl DiskOptions {
+    /// Reads `FILE`, `FILE:ro` or `FILE:temp`.
+    pub fn parse(text: &str) -> Result<DiskOptions, String> {
+        let (path, access) = match text.rsplit_once(':') {
+            Some((path, "ro")) => (path, DiskAccess::Read),
+            Some((path, "temp")) => (path, DiskAccess::Overlay),
+            _ => (text, DiskAccess::Write),
+        };
+        if path.is_empty() {
+            return Err("a disk needs a file: write FILE, FILE:ro or FILE:temp".into());
+        }
+        Ok(DiskOptions {
+            path: path.into(),
+            access,
+        })
+    }
+}
+
 /// What a machine is made of.
 #[derive(Clone, Debug)]
 pub struct MachineOptions {
@@ -42,6 +80,8 @@ pub struct MachineOptions {
     pub initrd: Option<Image>,
     /// The kernel's command line.
     pub append: String,
+    /// Disks, the first becomes vda.
+    pub disks: Vec<DiskOptions>,
     /// Where all random numbers of an exact machine come from.
     pub seed: u64,
 }
@@ -51,12 +91,13 @@ impl Default for MachineOptions {
         MachineOptions {
             memory: 1 << 30,
             harts: 1,
-            engine: EngineKind::Jit,
+            engine: EngineKind::Interp,
             clock: ClockKind::Exact,
             firmware: None,
             kernel: None,
             initrd: None,
             append: String::new(),
+            disks: Vec::new(),
             seed: 0,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! No dependencies: a chore starts in a second on a fresh clone.
 
+mod boot;
 mod command;
 mod doctor;
 mod guests;
@@ -50,6 +51,11 @@ const CHORES: &[Chore] = &[
         "root",
         "make the Debian roots that real-program tests use",
         root::run,
+    ),
+    chore(
+        "boot",
+        "fetch Debian's riscv64 kernel and make an initial RAM disk for it",
+        boot::run,
     ),
     chore(
         "soak",

@@ -128,7 +128,7 @@ pub fn make(architecture: &str) -> Result<PathBuf, String> {
 }
 
 /// apt's options for a state of our own: nothing of the host's lists, caches or database.
-fn apt_options(state: &Path, architecture: &str) -> Result<Vec<String>, String> {
+pub(crate) fn apt_options(state: &Path, architecture: &str) -> Result<Vec<String>, String> {
     for part in ["lists/partial", "archives/partial", "etc"] {
         fs::create_dir_all(state.join(part)).map_err(|e| format!("{}: {e}", state.display()))?;
     }

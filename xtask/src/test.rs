@@ -3,7 +3,7 @@
 //! What cannot run on this machine is named with its reason. In CI nothing may be skipped.
 
 use crate::command::{cargo, target};
-use crate::{guests, isa, lint, root, tools};
+use crate::{boot, guests, isa, lint, root, tools};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
@@ -53,6 +53,11 @@ fn prepare(tally: &mut Tally) {
                 .skipped
                 .push(format!("Debian programs: no {architecture} root: {reason}"));
         }
+    }
+    if let Err(reason) = boot::make() {
+        tally
+            .skipped
+            .push(format!("booting Debian's kernel: {reason}"));
     }
 }
 

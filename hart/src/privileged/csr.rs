@@ -49,15 +49,14 @@ const MCONFIGPTR: u16 = 0xf15;
 const MHARTID: u16 = 0xf14;
 
 /// RV64 with A, C, D, F, I, M, S and U.
-const MISA_VALUE: u64 = 2 << 62
-    | 1 << (b'A' - b'A')
-    | 1 << (b'C' - b'A')
-    | 1 << (b'D' - b'A')
-    | 1 << (b'F' - b'A')
-    | 1 << (b'I' - b'A')
-    | 1 << (b'M' - b'A')
-    | 1 << (b'S' - b'A')
-    | 1 << (b'U' - b'A');
+const MISA_VALUE: u64 = {
+    let (letters, mut value, mut i) = (b"ACDFIMSU", 2 << 62, 0);
+    while i < letters.len() {
+        value |= 1 << (letters[i] - b'A');
+        i += 1;
+    }
+    value
+};
 
 /// menvcfg and senvcfg: fences order I/O as memory. Ours always do.
 const FIOM: u64 = 1;

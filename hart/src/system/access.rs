@@ -211,8 +211,8 @@ impl Memory for SystemMemory {
         Ok(old)
     }
     fn fetch(&self, va: u64) -> Result<u16, Trap> {
-        let host = self.code_page(va)?.wrapping_shl(PAGE_BITS) | va % PAGE;
-        let parcel = self.ram.load(self.ram.host().wrapping_add(host));
+        let offset = (self.code_page(va)? << PAGE_BITS) + va % PAGE;
+        let parcel = self.ram.load(self.ram.host().wrapping_add(offset));
         parcel.ok_or(Trap::new(Cause::InstructionAccessFault, va))
     }
     fn code_page(&self, va: u64) -> Result<u64, Trap> {

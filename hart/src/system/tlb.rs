@@ -41,12 +41,14 @@ pub struct Entry {
 }
 
 impl Entry {
-    const NONE: Entry = Entry {
-        load: Cell::new(NOTHING),
-        store: Cell::new(NOTHING),
-        fetch: Cell::new(NOTHING),
-        addend: Cell::new(0),
-    };
+    const fn none() -> Entry {
+        Entry {
+            load: Cell::new(NOTHING),
+            store: Cell::new(NOTHING),
+            fetch: Cell::new(NOTHING),
+            addend: Cell::new(0),
+        }
+    }
 
     fn clear(&self) {
         self.load.set(NOTHING);
@@ -96,7 +98,7 @@ pub enum View {
 impl Default for Tlb {
     fn default() -> Tlb {
         let array = || Array {
-            entries: [const { Entry::NONE }; ENTRIES],
+            entries: [const { Entry::none() }; ENTRIES],
             used: Cell::new(false),
             large: [const { Cell::new(0) }; 64],
             huge: Cell::new(0),
@@ -303,12 +305,16 @@ mod tests {
         let tlb = Tlb::default();
         let first = tlb.array(100, View::User);
         filled(&tlb, first, 0x1000, 0);
-        (101..108).for_each(|satp| drop(tlb.array(satp, View::User)));
+        for satp in 101..108 {
+            tlb.array(satp, View::User);
+        }
         assert_eq!(tlb.array(100, View::User), first);
         assert!(holds(&tlb, first, 0x1000));
         let other = tlb.array(108, View::User);
         assert_ne!(other, first);
-        (109..116).for_each(|satp| drop(tlb.array(satp, View::User)));
+        for satp in 109..116 {
+            tlb.array(satp, View::User);
+        }
         assert!(!holds(&tlb, first, 0x1000));
     }
 

@@ -1,0 +1,155 @@
+//! Devices at their places.
+
+use super::clock::MachineClock;
+use super::options::{DiskAccess, DiskOptions};
+use super::signal::Signal;
+use super::{ClockKind, MachineOptions, host};
+use crate::Error;
+use devices::disk::{Disk, Overlay, Raw};
+use devices::virtio::{Block, Entropy, Function, Rng, Virtio};
+use devices::{
+    Bus, Clint, Device, GuestMemory, HartLines, OutsideMemory, Pace, Place, Plic, Rtc, Syscon,
+    TICKS_PER_SECOND, Uart, layout,
+};
+use hart::Io;
+use memory::Ram;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What an exact machine's wall clock shows at the start: 2026-01-01, in nanoseconds since 1970.
+const EXACT_EPOCH: u64 = 1_767_225_600_000_000_000;
+/// How long a disk takes on an exact clock: 100 µs.
+const DISK_LATENCY: u64 = TICKS_PER_SECOND / 10_000;
+
+/// The devices of a machine.
+pub fn bus(
+    options: &MachineOptions,
+    ram: &Arc<Ram>,
+    clock: &Arc<MachineClock>,
+    signal: &Arc<Signal>,
+    lines: &[Arc<HartLines>],
+    input: Box<dyn devices::Input>,
+    output: Box<dyn devices::Output>,
+) -> Result<Bus, Error> {
+    let plic = Plic::new(lines.to_vec());
+    let line = |place: &Place| {
+        let line = place.interrupt.and_then(|source| plic.line(source));
+        line.ok_or_else(|| internal("a device's interrupt has no number at the PLIC"))
+    };
+    let memory: Arc<dyn GuestMemory> = Arc::new(Dma(ram.clone()));
+    let virtio = |slot: usize, function: Box<dyn Function>| {
+        let place = layout::virtio(slot);
+        let device = Virtio::new(function, memory.clone(), clock.clone(), line(&place)?);
+        Ok::<_, Error>((place, Box::new(device) as Box<dyn Device>))
+    };
+    let (epoch, entropy) = match options.clock {
+        ClockKind::Exact => (EXACT_EPOCH, Entropy::Seeded(options.seed)),
+        ClockKind::Host => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let now = now.map_or(EXACT_EPOCH, |time| time.as_nanos() as u64);
+            (now, Entropy::Host(host::entropy()?))
+        }
+    };
+    let uart = Uart::new(line(&layout::UART)?, input, output);
+    let rtc = Rtc::new(clock.clone(), line(&layout::RTC)?, epoch);
+    let clint = Clint::new(clock.clone(), lines.to_vec());
+    let mut devices: Vec<(Place, Box<dyn Device>)> = vec![
+        (layout::SYSCON, Box::new(Syscon::new(signal.clone()))),
+        (layout::RTC, Box::new(rtc)),
+        (layout::CLINT, Box::new(clint)),
+        (layout::UART, Box::new(uart)),
+        virtio(0, Box::new(Rng::new(entropy)))?,
+    ];
+    for (number, disk) in options.disks.iter().enumerate() {
+        let block = block(disk, number, options.clock, signal)?;
+        devices.push(virtio(1 + number, Box::new(block))?);
+    }
+    devices.push((layout::PLIC, Box::new(plic)));
+    let mut bus = Bus::default();
+    for (place, device) in devices {
+        bus.attach(place, device).map_err(internal)?;
+    }
+    Ok(bus)
+}
+
+fn block(
+    disk: &DiskOptions,
+    number: usize,
+    clock: ClockKind,
+    signal: &Arc<Signal>,
+) -> Result<Block, Error> {
+    let read_only = disk.access != DiskAccess::Write;
+    let raw = Raw::open(&disk.path, read_only)
+        .map_err(|error| Error::usage(error.to_string(), "look at --disk"))?;
+    let failed = |source| Error::File {
+        path: disk.path.clone(),
+        source,
+    };
+    let image: Box<dyn Disk> = match disk.access {
+        DiskAccess::Overlay => Box::new(Overlay::new(Box::new(raw)).map_err(failed)?),
+        DiskAccess::Read | DiskAccess::Write => Box::new(raw),
+    };
+    let pace = match clock {
+        ClockKind::Exact => Pace::Exact {
+            latency: DISK_LATENCY,
+        },
+        ClockKind::Host => Pace::Host,
+    };
+    let read_only = disk.access == DiskAccess::Read;
+    let name = format!("disk{number}");
+    Block::new(image, read_only, &name, pace, signal.clone()).map_err(failed)
+}
+
+/// A mistake of ours that has to be told all the same.
+fn internal(what: impl ToString) -> Error {
+    Error::usage(what.to_string(), "report this: it is a bug in bhv")
+}
+
+/// RAM as devices reach it.
+struct Dma(Arc<Ram>);
+
+impl Dma {
+    fn done(done: bool, pa: u64, length: u64) -> Result<(), OutsideMemory> {
+        if done {
+            Ok(())
+        } else {
+            Err(OutsideMemory { pa, length })
+        }
+    }
+}
+
+impl GuestMemory for Dma {
+    fn read(&self, pa: u64, into: &mut [u8]) -> Result<(), OutsideMemory> {
+        Dma::done(self.0.read(pa, into), pa, into.len() as u64)
+    }
+
+    fn write(&self, pa: u64, from: &[u8]) -> Result<(), OutsideMemory> {
+        Dma::done(self.0.write(pa, from), pa, from.len() as u64)
+    }
+
+    fn check(&self, pa: u64, length: u64) -> Result<(), OutsideMemory> {
+        Dma::done(self.0.contains(pa, length), pa, length)
+    }
+}
+
+/// What lies outside RAM.
+pub struct Board {
+    pub bus: Arc<Bus>,
+    pub clock: Arc<MachineClock>,
+}
+
+impl Io for Board {
+    fn load(&self, pa: u64, bytes: u64, instret: u64) -> Option<u64> {
+        self.clock.advance(instret);
+        self.bus.read(pa, devices::Width::of(bytes)?).ok()
+    }
+
+    fn store(&self, pa: u64, bytes: u64, value: u64, instret: u64) -> bool {
+        self.clock.advance(instret);
+        devices::Width::of(bytes).is_some_and(|width| self.bus.write(pa, width, value).is_ok())
+    }
+
+    fn time(&self, instret: u64) -> u64 {
+        self.clock.time(instret)
+    }
+}

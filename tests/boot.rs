@@ -1,0 +1,201 @@
+//! Whole machines: Debian's kernel from its first instruction to poweroff, and what goes wrong
+//! before.
+
+mod common;
+
+use common::{Outcome, Scratch, skip, target_folder, wait};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Of Debian's opensbi package.
+const OPENSBI: &str = "/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin";
+
+fn bhv(options: &[&str]) -> Outcome {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bhv"));
+    command.arg("boot").args(options);
+    wait(command, PATIENCE)
+}
+
+/// What `cargo xtask boot` made, if it did.
+fn file(test: &str, name: &str) -> Option<String> {
+    let path: PathBuf = target_folder().join("roots/boot").join(name);
+    if !path.exists() {
+        skip(test, "cargo xtask boot has not fetched a kernel");
+        return None;
+    }
+    Some(path.display().to_string())
+}
+
+/// What a boot printed: the console, and count and state from the statistics.
+fn boot(test: &str, options: &[&str]) -> Option<(String, Vec<String>)> {
+    let (kernel, initrd) = (file(test, "Image")?, file(test, "initrd.cpio")?);
+    let files = ["--kernel", &kernel, "--initrd", &initrd, "--stats"];
+    let got = bhv(&[&files, options].concat());
+    let console = String::from_utf8_lossy(&got.stdout).into_owned();
+    let said = String::from_utf8_lossy(&got.stderr);
+    assert_eq!(got.code, 0, "{options:?}: {said}\n{console}");
+    let facts = said.lines().filter(|line| {
+        ["  retired", "  state"]
+            .iter()
+            .any(|name| line.starts_with(name))
+    });
+    Some((console, facts.map(str::to_owned).collect()))
+}
+
+fn boots(test: &str, harts: usize, options: &[&str]) {
+    let harts = harts.to_string();
+    let options = [
+        &["--harts", &harts, "--append", "console=ttyS0 quiet"],
+        options,
+    ]
+    .concat();
+    let Some((console, facts)) = boot(test, &options) else {
+        return;
+    };
+    assert!(
+        console.contains(&format!("BOOT-OK harts {harts}\r\n")),
+        "{console}"
+    );
+    let (again, same) = boot(test, &options).unwrap();
+    assert_eq!(again, console);
+    assert_eq!((same.len(), same), (2, facts));
+}
+
+#[test]
+fn debian_boots_twice_the_same() {
+    boots("debian_boots_twice_the_same", 1, &[]);
+}
+
+#[test]
+fn debian_boots_on_two_harts_twice_the_same() {
+    boots("debian_boots_on_two_harts_twice_the_same", 2, &[]);
+}
+
+#[test]
+fn debian_boots_on_four_harts_of_opensbi_twice_the_same() {
+    let test = "debian_boots_on_four_harts_of_opensbi_twice_the_same";
+    if !PathBuf::from(OPENSBI).exists() {
+        return skip(test, "opensbi is not installed");
+    }
+    boots(test, 4, &["--firmware", OPENSBI]);
+}
+
+#[test]
+fn a_reset_under_no_reboot_ends_with_its_own_code() {
+    let test = "a_reset_under_no_reboot_ends_with_its_own_code";
+    let (Some(kernel), Some(initrd)) = (file(test, "Image"), file(test, "initrd.cpio")) else {
+        return;
+    };
+    let append = ["--append", "console=ttyS0 reboot", "--no-reboot"];
+    let got = bhv(&[&["--kernel", &kernel, "--initrd", &initrd], &append[..]].concat());
+    assert_eq!(got.code, 10, "{}", String::from_utf8_lossy(&got.stderr));
+}
+
+/// The exit code, and what is said.
+fn refused(options: &[&str], code: i32, words: &[&str]) {
+    let got = bhv(options);
+    let said = String::from_utf8_lossy(&got.stderr);
+    assert_eq!(got.code, code, "{options:?}: {said}");
+    for word in words {
+        assert!(
+            said.contains(word),
+            "{options:?}: {word:?} is not in: {said}"
+        );
+    }
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_booted_is_told() {
+    let scratch = Scratch::new("boot-refused");
+    let path = |name: &str, bytes: &[u8]| scratch.file(name, bytes).display().to_string();
+    refused(&[], 2, &["nothing to boot", "--kernel"]);
+    refused(
+        &["--kernel", "/nonexistent/Image"],
+        125,
+        &["/nonexistent/Image"],
+    );
+    refused(&["--kernel", &path("empty", b"")], 2, &["is empty"]);
+    refused(
+        &["--kernel", &path("gzip", b"\x1f\x8b\x08")],
+        2,
+        &["gzip -dc"],
+    );
+    let large = path("large", &vec![0; 40 << 20]);
+    refused(
+        &["--kernel", &large, "--memory", "32M"],
+        2,
+        &["does not fit", "--memory"],
+    );
+    let elf = path("elf", b"\x7fELF\x02\x01\x01");
+    refused(&["--kernel", &elf], 2, &["no ELF file for a machine"]);
+    let raw = path("raw", &[0; 64]);
+    refused(
+        &["--kernel", &raw, "--memory", "31M"],
+        2,
+        &["bytes of memory", "32M"],
+    );
+    refused(&["--kernel", &raw, "--memory", "lots"], 2, &["is no size"]);
+    refused(&["--kernel", &raw, "--harts", "0"], 2, &["0 harts"]);
+    refused(
+        &["--kernel", &raw, "--engine", "jit"],
+        2,
+        &["--engine interp"],
+    );
+    refused(
+        &["--kernel", &raw, "--disk", "/nonexistent"],
+        2,
+        &["/nonexistent", "--disk"],
+    );
+    refused(
+        &["--kernel", &raw, "--initrd", &large, "--memory", "32M"],
+        2,
+        &["does not fit"],
+    );
+    let firmware = path("firmware", &vec![0; 3 << 20]);
+    refused(
+        &["--kernel", &raw, "--firmware", &firmware],
+        2,
+        &["would overlap", &firmware],
+    );
+}
+
+#[test]
+fn a_guest_that_cannot_go_on_is_told_apart() {
+    let scratch = Scratch::new("boot-stuck");
+    // Zeros are no instruction, and mtvec is 0, where nothing can be executed.
+    let zeros = scratch.file("zeros", &[0; 64]).display().to_string();
+    refused(
+        &["--firmware", &zeros],
+        11,
+        &["does nothing but trap", "InstructionAccessFault"],
+    );
+    // wfi, and a jump back to it.
+    let wfi = [0x1050_0073u32, 0xffdf_f06f].map(u32::to_le_bytes).concat();
+    let wfi = scratch.file("wfi", &wfi).display().to_string();
+    refused(&["--firmware", &wfi], 11, &["waits for an interrupt"]);
+    refused(
+        &["--kernel", &wfi],
+        11,
+        &["waits for an interrupt", "Supervisor"],
+    );
+}
+
+#[test]
+fn the_device_tree_can_be_had() {
+    let scratch = Scratch::new("boot-dtb");
+    let raw = scratch.file("raw", &[0; 64]).display().to_string();
+    let to = scratch.path().join("tree.dtb");
+    let to = to.display().to_string();
+    refused(
+        &["--kernel", &raw, "--append", "quick=1", "--dump-dtb", &to],
+        0,
+        &[],
+    );
+    let tree = std::fs::read(&to).unwrap();
+    assert!(tree.starts_with(&0xd00d_feedu32.to_be_bytes()));
+    let has = |text: &[u8]| tree.windows(text.len()).any(|window| window == text);
+    assert!(has(b"quick=1\0") && has(b"ns16550a") && has(b"riscv,sv48"));
+}
