@@ -1,7 +1,8 @@
 //! `bhv boot`.
 
 use crate::machine::{
-    ClockKind, Command, DiskOptions, End, Image, Machine, MachineOptions, Signal, Terminal, Wires,
+    ClockKind, Command, DiskOptions, End, Image, Machine, MachineOptions, ShareOptions, Signal,
+    Terminal, Wires, config, size,
 };
 use crate::{EngineKind, Error};
 use devices::syscon::Power;
@@ -14,19 +15,22 @@ use std::time::Instant;
 /// Boot a whole machine
 #[derive(clap::Args)]
 pub struct Args {
-    /// RAM, such as 512M or 2G
-    #[arg(long, default_value = "1G", value_name = "SIZE", value_parser = size)]
-    memory: u64,
-    /// How many harts
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    harts: usize,
+    /// A machine as a file; what is given beside it takes its place
+    #[arg(value_name = "VM.toml")]
+    file: Option<PathBuf>,
+    /// RAM, such as 512M or 2G [default: 1G]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<u64>,
+    /// How many harts [default: 1]
+    #[arg(long, value_name = "N")]
+    harts: Option<usize>,
     /// Only interp so far: the compiler runs programs, no machines
-    #[arg(long, value_enum, default_value_t = EngineKind::Interp, value_name = "ENGINE")]
-    engine: EngineKind,
+    #[arg(long, value_enum, value_name = "ENGINE")]
+    engine: Option<EngineKind>,
     /// exact: time is a function of instructions retired, idle time is skipped, two runs are the
-    /// same bit for bit. host: the host's time, for working in the machine
-    #[arg(long, value_enum, default_value_t = ClockKind::Exact, value_name = "CLOCK")]
-    clock: ClockKind,
+    /// same bit for bit. host: the host's time, for working in the machine [default: exact]
+    #[arg(long, value_enum, value_name = "CLOCK")]
+    clock: Option<ClockKind>,
     /// What runs first, in machine mode: OpenSBI's fw_dynamic.bin, or an ELF file. Without it bhv
     /// starts the kernel itself and answers its SBI calls
     #[arg(long, value_name = "FILE")]
@@ -38,19 +42,24 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     initrd: Option<PathBuf>,
     /// The kernel's command line
-    #[arg(
-        long,
-        default_value = "",
-        value_name = "TEXT",
-        allow_hyphen_values = true
-    )]
-    append: String,
-    /// A raw disk image, repeatable; with :ro it is read-only, with :temp the image stays as it is
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    append: Option<String>,
+    /// A disk image, raw or qcow2, repeatable; with :ro it is read-only, with :temp the image stays
+    /// as it is
     #[arg(long = "disk", value_name = "FILE[:ro|:temp]", value_parser = DiskOptions::parse)]
     disks: Vec<DiskOptions>,
-    /// Where the random numbers of an exact machine come from
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    seed: u64,
+    /// A network card on a network of its own, which leads out through the host
+    #[arg(long)]
+    net: bool,
+    /// A port of the host that leads to one of the guest, repeatable (implies --net)
+    #[arg(long = "forward", value_name = "[ADDRESS:]HOSTPORT:GUESTPORT[/udp]")]
+    forwards: Vec<devices::net::Forward>,
+    /// A folder that the guest can mount: mount -t 9p -o trans=virtio TAG /mnt (repeatable)
+    #[arg(long = "share", value_name = "TAG=FOLDER[:ro]", value_parser = ShareOptions::parse)]
+    shares: Vec<ShareOptions>,
+    /// Where the random numbers of an exact machine come from [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Stop when all harts together have retired COUNT instructions
     #[arg(long, value_name = "COUNT")]
     stop_at: Option<u64>,
@@ -65,23 +74,42 @@ pub struct Args {
     stats: bool,
 }
 
+impl Args {
+    /// The machine that the file and the options describe.
+    fn machine(&self) -> Result<MachineOptions, Error> {
+        let mut options = match &self.file {
+            Some(path) => config::read(path)?,
+            None => MachineOptions::default(),
+        };
+        let image = |path: &Option<PathBuf>| path.clone().map(Image::File);
+        options.memory = self.memory.unwrap_or(options.memory);
+        options.harts = self.harts.unwrap_or(options.harts);
+        options.engine = self.engine.unwrap_or(options.engine);
+        options.clock = self.clock.unwrap_or(options.clock);
+        options.firmware = image(&self.firmware).or(options.firmware);
+        options.kernel = image(&self.kernel).or(options.kernel);
+        options.initrd = image(&self.initrd).or(options.initrd);
+        options.append = self.append.clone().unwrap_or(options.append);
+        options.seed = self.seed.unwrap_or(options.seed);
+        if !self.disks.is_empty() {
+            options.disks = self.disks.clone();
+        }
+        if !self.shares.is_empty() {
+            options.shares = self.shares.clone();
+        }
+        if self.net || !self.forwards.is_empty() {
+            let net = options.net.get_or_insert_default();
+            net.forwards.extend(&self.forwards);
+        }
+        Ok(options)
+    }
+}
+
 /// `bhv boot`.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let started = Instant::now();
     let signal = Arc::new(Signal::default());
-    let image = |path: &Option<PathBuf>| path.clone().map(Image::File);
-    let options = MachineOptions {
-        memory: args.memory,
-        harts: args.harts,
-        engine: args.engine,
-        clock: args.clock,
-        firmware: image(&args.firmware),
-        kernel: image(&args.kernel),
-        initrd: image(&args.initrd),
-        append: args.append.clone(),
-        disks: args.disks.clone(),
-        seed: args.seed,
-    };
+    let options = args.machine()?;
     if let Some(path) = &args.dump_dtb {
         let machine = Machine::new(options, signal, Wires::none())?;
         std::fs::write(path, machine.dtb()).map_err(|source| Error::File {
@@ -94,9 +122,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
     if terminal.is_terminal() {
         eprint!("[{}]\r\n", crate::machine::KEYS);
     }
+    let network = options.net.is_some();
     let mut machine = Machine::new(options, signal, terminal.wires())?;
     let open = terminal.is_open();
-    let can_wake = || open.load(Ordering::Acquire);
+    let can_wake = || network || open.load(Ordering::Acquire);
     let end = loop {
         match machine.run(args.stop_at.unwrap_or(u64::MAX), can_wake)? {
             End::Command(Command::Info) => eprint!("\r\n{}", machine.describe()),
@@ -164,33 +193,5 @@ fn print_stats(machine: &Machine, started: Instant) {
     match machine.state_hash() {
         Ok(hash) => eprintln!("  state         {hash:016x}"),
         Err(error) => eprintln!("  state         unknown: {error}"),
-    }
-}
-
-/// A size in bytes, or with K, M or G.
-fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("'{text}' is no size: write a number of bytes, or one with K, M or G");
-    let (number, unit) = match text.char_indices().last() {
-        Some((at, 'k' | 'K')) => (&text[..at], 1u64 << 10),
-        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
-        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
-        _ => (text, 1),
-    };
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    number.checked_mul(unit).ok_or_else(wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes() {
-        assert_eq!(size("512M"), Ok(512 << 20));
-        assert_eq!(size("2g"), Ok(2 << 30));
-        assert_eq!(size("4096"), Ok(4096));
-        for wrong in ["", "M", "1T", "-1", "0x10", "99999999999G", "1.5G", "é"] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
     }
 }

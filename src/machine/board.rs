@@ -5,8 +5,10 @@ use super::options::{DiskAccess, DiskOptions};
 use super::signal::Signal;
 use super::{ClockKind, MachineOptions, host};
 use crate::Error;
-use devices::disk::{Disk, Overlay, Raw};
-use devices::virtio::{Block, Entropy, Function, Rng, Virtio};
+use devices::disk::{self, Disk, Overlay};
+use devices::net::{GUEST_MAC, Nat};
+use devices::share::Server;
+use devices::virtio::{Block, Entropy, Function, Net, Rng, Share, Virtio};
 use devices::{
     Bus, Clint, Device, GuestMemory, HartLines, OutsideMemory, Pace, Place, Plic, Rtc, Syscon,
     TICKS_PER_SECOND, Uart, layout,
@@ -60,9 +62,23 @@ pub fn bus(
         (layout::UART, Box::new(uart)),
         virtio(0, Box::new(Rng::new(entropy)))?,
     ];
+    let mut functions: Vec<Box<dyn Function>> = Vec::new();
     for (number, disk) in options.disks.iter().enumerate() {
-        let block = block(disk, number, options.clock, signal)?;
-        devices.push(virtio(1 + number, Box::new(block))?);
+        functions.push(Box::new(block(disk, number, options.clock, signal)?));
+    }
+    if let Some(config) = &options.net {
+        let network = Nat::start(config.clone(), signal.clone());
+        let network = network
+            .map_err(|error| Error::usage(error.to_string(), "look at --net and --forward"))?;
+        functions.push(Box::new(Net::new(Box::new(network), GUEST_MAC)));
+    }
+    for share in &options.shares {
+        let server = Server::new(&share.path, share.read_only)
+            .map_err(|error| Error::usage(error.to_string(), "look at --share"))?;
+        functions.push(Box::new(Share::new(server, &share.tag)));
+    }
+    for (number, function) in functions.into_iter().enumerate() {
+        devices.push(virtio(1 + number, function)?);
     }
     devices.push((layout::PLIC, Box::new(plic)));
     let mut bus = Bus::default();
@@ -73,21 +89,21 @@ pub fn bus(
 }
 
 fn block(
-    disk: &DiskOptions,
+    image: &DiskOptions,
     number: usize,
     clock: ClockKind,
     signal: &Arc<Signal>,
 ) -> Result<Block, Error> {
-    let read_only = disk.access != DiskAccess::Write;
-    let raw = Raw::open(&disk.path, read_only)
+    let read_only = image.access != DiskAccess::Write;
+    let opened = disk::open(&image.path, read_only)
         .map_err(|error| Error::usage(error.to_string(), "look at --disk"))?;
     let failed = |source| Error::File {
-        path: disk.path.clone(),
+        path: image.path.clone(),
         source,
     };
-    let image: Box<dyn Disk> = match disk.access {
-        DiskAccess::Overlay => Box::new(Overlay::new(Box::new(raw)).map_err(failed)?),
-        DiskAccess::Read | DiskAccess::Write => Box::new(raw),
+    let disk: Box<dyn Disk> = match image.access {
+        DiskAccess::Overlay => Box::new(Overlay::new(opened).map_err(failed)?),
+        DiskAccess::Read | DiskAccess::Write => opened,
     };
     let pace = match clock {
         ClockKind::Exact => Pace::Exact {
@@ -95,9 +111,9 @@ fn block(
         },
         ClockKind::Host => Pace::Host,
     };
-    let read_only = disk.access == DiskAccess::Read;
+    let read_only = image.access == DiskAccess::Read;
     let name = format!("disk{number}");
-    Block::new(image, read_only, &name, pace, signal.clone()).map_err(failed)
+    Block::new(disk, read_only, &name, pace, signal.clone()).map_err(failed)
 }
 
 /// A mistake of ours that has to be told all the same.

@@ -190,10 +190,12 @@ fn check(options: &MachineOptions) -> Result<(), Error> {
             "leave --engine out, or write --engine interp",
         ));
     }
-    if options.disks.len() > layout::VIRTIO_SLOTS - 1 {
+    let slots = options.disks.len() + options.shares.len() + usize::from(options.net.is_some());
+    if slots > layout::VIRTIO_SLOTS - 1 {
+        let most = layout::VIRTIO_SLOTS - 1;
         return Err(Error::usage(
-            format!("a machine cannot have {} disks", options.disks.len()),
-            format!("give --disk at most {} times", layout::VIRTIO_SLOTS - 1),
+            format!("a machine cannot have {slots} disks, networks and shares"),
+            format!("leave some out: there is room for {most}"),
         ));
     }
     if options.harts == 0 || options.harts > layout::MOST_HARTS {

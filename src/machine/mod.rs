@@ -2,7 +2,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | what a machine is made of | `options.rs` |
+//! | what a machine is made of | `options.rs`; as a file: `config.rs` |
 //! | putting it together, starting it again | `build.rs` |
 //! | files into memory: kernel, firmware, initial RAM disk, device tree | `load.rs` |
 //! | devices at their places | `board.rs` |
@@ -16,6 +16,7 @@
 mod board;
 mod build;
 mod clock;
+pub mod config;
 mod console;
 mod hash;
 mod host;
@@ -27,6 +28,6 @@ mod signal;
 
 pub use build::{Machine, Wires};
 pub use console::{KEYS, Terminal};
-pub use options::{ClockKind, DiskAccess, DiskOptions, Image, MachineOptions};
+pub use options::{ClockKind, DiskAccess, DiskOptions, Image, MachineOptions, ShareOptions, size};
 pub use run::{End, Stats};
 pub use signal::{Command, Signal};

@@ -25,7 +25,7 @@ pub enum Image {
 /// A disk image, and what the guest may do to it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DiskOptions {
-    /// A raw image.
+    /// An image, raw or qcow2.
     pub path: PathBuf,
     /// What becomes of writes.
     pub access: DiskAccess,
@@ -60,6 +60,50 @@ impl DiskOptions {
     }
 }
 
+/// A folder of the host's that the guest can mount, by 9p.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ShareOptions {
+    /// The folder.
+    pub path: PathBuf,
+    /// What the guest mounts it by.
+    pub tag: String,
+    /// Whether the guest may only read it.
+    pub read_only: bool,
+}
+
+impl ShareOptions {
+    /// Reads `TAG=FOLDER` or `TAG=FOLDER:ro`.
+    pub fn parse(text: &str) -> Result<ShareOptions, String> {
+        let wrong = || format!("'{text}' is no share: write TAG=FOLDER or TAG=FOLDER:ro");
+        let (tag, path) = text.split_once('=').ok_or_else(wrong)?;
+        let (path, read_only) = match path.strip_suffix(":ro") {
+            Some(path) => (path, true),
+            None => (path, false),
+        };
+        if tag.is_empty() || path.is_empty() {
+            return Err(wrong());
+        }
+        Ok(ShareOptions {
+            path: path.into(),
+            tag: tag.to_owned(),
+            read_only,
+        })
+    }
+}
+
+/// Reads a size in bytes, or with K, M or G.
+pub fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("'{text}' is no size: write a number of bytes, or one with K, M or G");
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1u64 << 10),
+        Some((at, 'm' | 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'g' | 'G')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(unit).ok_or_else(wrong)
+}
+
 /// What a machine is made of.
 #[derive(Clone, Debug)]
 pub struct MachineOptions {
@@ -82,6 +126,10 @@ pub struct MachineOptions {
     pub append: String,
     /// Disks, the first becomes vda.
     pub disks: Vec<DiskOptions>,
+    /// The network, if there is one.
+    pub net: Option<devices::net::Config>,
+    /// Folders of the host's.
+    pub shares: Vec<ShareOptions>,
     /// Where all random numbers of an exact machine come from.
     pub seed: u64,
 }
@@ -98,7 +146,43 @@ impl Default for MachineOptions {
             initrd: None,
             append: String::new(),
             disks: Vec::new(),
+            net: None,
+            shares: Vec::new(),
             seed: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size("512M"), Ok(512 << 20));
+        assert_eq!(size("2g"), Ok(2 << 30));
+        assert_eq!(size("4096"), Ok(4096));
+        for wrong in ["", "M", "1T", "-1", "0x10", "99999999999G", "1.5G", "é"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn disks_and_shares_as_written() {
+        let disk =
+            |text| DiskOptions::parse(text).map(|d| (d.path.display().to_string(), d.access));
+        assert_eq!(disk("a:b.img"), Ok(("a:b.img".into(), DiskAccess::Write)));
+        assert_eq!(disk("a.img:ro"), Ok(("a.img".into(), DiskAccess::Read)));
+        assert_eq!(
+            disk("a.img:temp"),
+            Ok(("a.img".into(), DiskAccess::Overlay))
+        );
+        assert!(disk(":ro").is_err() && disk("").is_err());
+        let share = ShareOptions::parse("home=/tmp:ro").unwrap();
+        assert_eq!((share.tag.as_str(), share.read_only), ("home", true));
+        assert_eq!(share.path, PathBuf::from("/tmp"));
+        for wrong in ["", "home", "=x", "home=", "home=:ro"] {
+            assert!(ShareOptions::parse(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -58,6 +58,11 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             }
         }
     }
+    for source in sources(&workspace().join("guests/machine/tests"))? {
+        let name = source.file_stem().unwrap_or_default();
+        compile_for_machine(&source, &bin.join(name))?;
+        built += 1;
+    }
     let version = output(program(CROSS).arg("--version"))?;
     let version = version.lines().next().unwrap_or(CROSS);
     let line = format!("Built by `cargo xtask guests` with {version}\n");
@@ -156,6 +161,34 @@ fn compile(compiler: &str, machine: &[&str], source: &Path, to: &Path) -> Result
         .args(place)
         .arg(objects.join("program.o"));
     link.args(runtime.map(|file| objects.join(file).with_extension("o")));
+    execute(link.arg("-o").arg(to).args(LINK.lines()))
+}
+
+/// Compiles a program that owns a whole machine, and links it to the start of RAM.
+fn compile_for_machine(source: &Path, to: &Path) -> Result<(), String> {
+    let machine = Path::new("guests/machine/runtime");
+    let objects = target().join("guests").join("machine");
+    std::fs::create_dir_all(&objects).map_err(|e| format!("{}: {e}", objects.display()))?;
+    let flags = [
+        "-march=rv64gc_zicbom_zicboz",
+        "-mabi=lp64d",
+        "-mcmodel=medany",
+        "-fno-pic",
+        "-fno-strict-aliasing",
+    ];
+    let start = machine.join("start.S");
+    let sources = [(source, "program.o"), (&start, "start.o")];
+    for (file, object) in sources {
+        let mut cross = program(CROSS);
+        cross.args(COMPILE.lines()).args(STRICT).args(flags);
+        cross.arg("-I").arg(machine).arg("-c").arg(file);
+        execute(cross.arg("-o").arg(objects.join(object)))?;
+    }
+    let mut link = program(CROSS);
+    link.args(flags)
+        .args(["-static", "-no-pie", "-Wl,-z,norelro"]);
+    link.arg("-T").arg(machine.join("machine.ld"));
+    link.args(sources.map(|(_, object)| objects.join(object)));
     execute(link.arg("-o").arg(to).args(LINK.lines()))
 }
 

@@ -163,7 +163,11 @@ impl SystemMemory {
             self.zero(block).map_err(store)?;
         } else {
             // Zicbom, "Translation": load or store permission is enough.
-            let check = |access| self.check(block, CACHE_BLOCK, access);
+            let check = |access| match self.check(block, CACHE_BLOCK, access)? {
+                Some(_) => Ok(()),
+                // Devices are not cached, and answer to no operation of caches.
+                None => Err(Trap::new(Cause::StoreAccessFault, va)),
+            };
             check(Access::Load)
                 .or_else(|_| check(Access::Store))
                 .map_err(store)?;
