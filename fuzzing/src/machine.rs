@@ -79,6 +79,10 @@ pub fn run(engine: &mut dyn Engine, space: &UserSpace, program: &Program) -> Out
         hart.pc += u64::from(frontend::decode::length(parcel));
     }
     let mut data = vec![0; DATA_LENGTH as usize];
+    // The program's pages may have lost their permissions on the way.
+    space
+        .protect(DATA, DATA_LENGTH, Protection::READ_WRITE)
+        .expect("the data is mapped");
     space
         .read_bytes(DATA, &mut data)
         .expect("the data is mapped");

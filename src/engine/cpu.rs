@@ -111,6 +111,15 @@ impl EngineCpu {
         &self.engine
     }
 
+    /// Drops what was derived from the code on these pages (numbers, not addresses): decoded
+    /// blocks, compiled code. It changes nothing but speed, which tests make use of.
+    pub fn forget(&mut self, pages: std::ops::Range<u64>) {
+        self.interp.invalidate(pages.clone());
+        if let Some(jit) = &self.engine.jit {
+            jit.invalidate(&pages.collect::<Vec<_>>());
+        }
+    }
+
     /// Takes note of code that was unmapped or written since the last time, if any was.
     fn catch_up(&mut self) {
         if self.engine.space.stale_epoch() != self.epoch {
