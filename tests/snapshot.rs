@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Outcome, Scratch, wait};
+use common::{Outcome, Scratch, skip, target_folder, wait};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -51,7 +51,11 @@ impl Random {
 fn total(program: &str) -> u64 {
     let arguments = format!("run --exact --stats --engine jit {program}");
     let done = bhv(words(&arguments));
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    retired(&String::from_utf8_lossy(&done.stderr))
+}
+
+/// The count of retired instructions in what `--stats` says.
+fn retired(said: &str) -> u64 {
     let line = said
         .lines()
         .find(|line| line.trim_start().starts_with("retired"));
@@ -116,6 +120,62 @@ programs!(
     sort,
     patch
 );
+
+/// Work for a real program: what it prints depends on all that it computed before.
+const COMPUTATION: &str = "
+import hashlib
+digest, squares = b'', {}
+for n in range(2000):
+    squares[n] = n * n
+    digest = hashlib.sha256(digest + str(sum(squares.values())).encode()).digest()
+    if n % 400 == 0:
+        print(n, digest.hex(), flush=True)
+print('in all', digest.hex())
+";
+
+#[test]
+fn python_stopped_in_the_middle_of_a_computation_resumes_to_the_same_output() {
+    let root = target_folder().join("roots/trixie-riscv64");
+    if !root.with_extension("stamp").exists() {
+        return skip(
+            "python3 stopped and resumed",
+            "the Debian root is missing: run `cargo xtask root`",
+        );
+    }
+    let scratch = Scratch::new("snapshot-python");
+    let script = scratch.path().join("computation.py");
+    std::fs::write(&script, COMPUTATION).unwrap();
+    let snapshot = scratch.path().join("snap");
+    let python = |options: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bhv"));
+        command.args(["run", "--exact", "--stats", "--root"]);
+        command.arg(&root).arg("--dir").arg(scratch.path());
+        command.args(options).arg("/usr/bin/python3").arg(&script);
+        wait(command, PATIENCE)
+    };
+    let whole = python(&["--engine", "jit"]);
+    let said = String::from_utf8_lossy(&whole.stderr).into_owned();
+    assert_eq!(whole.code, 0, "{said}");
+    let total = retired(&said);
+    for (first, second, share) in [("jit", "interp", 9), ("interp", "jit", 6)] {
+        let at = (total * share / 10).to_string();
+        let save = ["--engine", first, "--snapshot-at", &at, "--snapshot"];
+        let before = python(&[&save[..], &[snapshot.to_str().unwrap()]].concat());
+        let said = String::from_utf8_lossy(&before.stderr);
+        assert_eq!(before.code, 0, "{said}");
+        assert!(
+            !before.stdout.is_empty() && before.stdout.len() < whole.stdout.len(),
+            "it was in the middle"
+        );
+        let resume = format!("resume --engine {second} {}", snapshot.display());
+        let after = succeed(&resume);
+        assert_eq!(
+            String::from_utf8([before.stdout, after].concat()),
+            String::from_utf8(whole.stdout.clone()),
+            "{first} to {at}, then {second}"
+        );
+    }
+}
 
 #[test]
 fn a_snapshot_on_exit_holds_the_process_just_before_it_ends() {
