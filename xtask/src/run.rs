@@ -8,7 +8,7 @@ use crate::command::{cargo, find, run as execute};
 pub fn soak(arguments: &[String]) -> Result<(), String> {
     for what in [
         ["-p", "fuzzing", "-p", "interp"],
-        ["-p", "baby_hypervisor", "--test", "random"],
+        ["-p", "baby_hypervisor", "--test", "random*"],
     ] {
         let mut test = cargo();
         test.args(["test", "--release", "--no-fail-fast"])
