@@ -106,7 +106,8 @@ fn compiled(state: &mut HartState, space: &Arc<UserSpace>, limit: u64) -> Ended 
             jit::Exit::FenceI => continue,
             jit::Exit::Trap(trap) => break Ended::Trap(trap),
             // A fault, or no code, which is as it should be only behind the instruction.
-            jit::Exit::Replay | jit::Exit::Interpret | jit::Exit::Missing => {}
+            jit::Exit::Replay | jit::Exit::Interpret | jit::Exit::Rounding | jit::Exit::Missing => {
+            }
             exit @ jit::Exit::Poll => panic!("a run without poll ended with {exit:?}"),
         }
         let excused = hart.state().instret != state.instret

@@ -100,10 +100,12 @@ fn main() {
         let mut trap = match hart.run(limit) {
             Exit::Missing => None,
             Exit::Trap(trap) => Some(trap),
-            Exit::Interpret | Exit::Limit => match interp.step(hart.state_mut(), &*space) {
-                interp::Exit::Trap(trap) => Some(trap),
-                _ => continue,
-            },
+            Exit::Interpret | Exit::Limit | Exit::Rounding => {
+                match interp.step(hart.state_mut(), &*space) {
+                    interp::Exit::Trap(trap) => Some(trap),
+                    _ => continue,
+                }
+            }
             Exit::FenceI => {
                 jit.invalidate(&space.stale_since(0).1);
                 continue;

@@ -208,5 +208,8 @@ fn on_fault(frame: &mut HostFrame<'_>, _: Fault, data: usize) -> bool {
     true
 }
 
+/// Offsets of the fields that the host's entry code keeps its floating-point control in.
+pub const FLOAT_CONTROL: usize = offset::FLOAT_CONTROL as usize;
+pub const HOST_FLOAT_CONTROL: usize = offset::HOST_FLOAT_CONTROL as usize;
 /// Offset of the field that the host's entry code keeps the stack pointer in.
 pub const HOST_STACK: usize = offset::HOST_STACK as usize;

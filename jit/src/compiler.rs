@@ -1,6 +1,7 @@
 //! A region through Cranelift into executable memory. One compiler fills one generation after the
 //! other.
 
+use crate::analysis::placement;
 use crate::code::{Code, Descriptor, Generation, Slot};
 use crate::context::{code, offset};
 use crate::explain::Listing;
@@ -17,6 +18,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{BranchProtection, JITBuilder, JITMemoryKind, JITMemoryProvider, JITModule};
 use cranelift_module::{FuncId, Linkage, Module, ModuleResult};
 use frontend::Region;
+use std::collections::HashSet;
 use std::io;
 use std::mem::offset_of;
 use std::sync::{Arc, Mutex};
@@ -122,6 +124,7 @@ pub fn translation(options: &Options, isa: &dyn cranelift_codegen::isa::TargetIs
     Settings {
         counting: options.counting,
         sabotage: options.sabotage,
+        host_flags: x86,
         fma: !x86 || has("has_fma"),
     }
 }
@@ -223,6 +226,50 @@ impl Compiler {
         &self.shared
     }
 
+    /// Makes Cranelift IR of a region, for the function `own`.
+    #[expect(clippy::vec_box, reason = "compiled code holds the slots' addresses")]
+    fn translate(
+        &mut self,
+        graph: &Graph,
+        own: FuncId,
+    ) -> Result<(Vec<translate::Site>, Vec<Box<Slot>>), String> {
+        let mut helped = HashSet::new();
+        loop {
+            self.module.clear_context(&mut self.context);
+            self.context.func.signature = translate::signature(CallConv::Tail);
+            let config = self.module.target_config();
+            let mut slots = Slots {
+                module: &mut self.module,
+                thunk: self.thunk,
+                imported: None,
+                own,
+                own_ref: None,
+                missing: self.shared.generation.missing,
+                slots: Vec::new(),
+            };
+            let translated = translate::translate(
+                &mut self.context.func,
+                &mut self.builder,
+                graph,
+                &self.settings,
+                &helped,
+                &mut slots,
+                config,
+            );
+            let slots = slots.slots;
+            let translation = translated.inspect_err(|_| {
+                // The builder may hold half a function.
+                self.builder = FunctionBuilderContext::new();
+            })?;
+            let misplaced = placement::misplaced(&self.context.func, &translation.raising);
+            if misplaced.is_empty() {
+                return Ok((translation.sites, slots));
+            }
+            // What goes to the helper stays where it is, so that this comes to an end.
+            helped.extend(misplaced);
+        }
+    }
+
     /// Compiles a region; into a new generation, if the current one is nearly full.
     pub fn compile(&mut self, region: &Region) -> Result<Compiled, Error> {
         // More than any instruction takes.
@@ -235,40 +282,11 @@ impl Compiler {
             Error::Compile { pc, reason }
         };
         let graph = Graph::new(region);
-        self.module.clear_context(&mut self.context);
-        let signature = translate::signature(CallConv::Tail);
-        self.context.func.signature = signature.clone();
-        let config = self.module.target_config();
         let id = self
             .module
-            .declare_anonymous_function(&signature)
+            .declare_anonymous_function(&translate::signature(CallConv::Tail))
             .map_err(|error| failed(error.to_string()))?;
-        let mut slots = Slots {
-            module: &mut self.module,
-            thunk: self.thunk,
-            imported: None,
-            own: id,
-            own_ref: None,
-            missing: self.shared.generation.missing,
-            slots: Vec::new(),
-        };
-        let sites = translate::translate(
-            &mut self.context.func,
-            &mut self.builder,
-            &graph,
-            &self.settings,
-            &mut slots,
-            config,
-        );
-        let slots = slots.slots;
-        let sites = match sites {
-            Ok(sites) => sites,
-            Err(reason) => {
-                // The builder may hold half a function.
-                self.builder = FunctionBuilderContext::new();
-                return Err(failed(reason));
-            }
-        };
+        let (sites, slots) = self.translate(&graph, id).map_err(failed)?;
         let clif = self
             .options
             .listings

@@ -74,6 +74,11 @@ pub struct Context {
     pub host_stack: u64,
     /// An ecall's trap value.
     pub tval: u64,
+    /// The host's floating-point control and flags while compiled code runs, see `host::float`;
+    /// afterwards with the flags that it raised.
+    pub float_control: u32,
+    /// The same of whoever entered it.
+    pub host_float_control: u32,
     /// A helper's operands.
     pub scratch: Scratch,
     /// Targets of indirect jumps.
@@ -133,6 +138,8 @@ pub mod offset {
     pub const WINDOW: i32 = offset_of!(Context, window) as i32;
     pub const HOST_STACK: i32 = offset_of!(Context, host_stack) as i32;
     pub const TVAL: i32 = offset_of!(Context, tval) as i32;
+    pub const FLOAT_CONTROL: i32 = offset_of!(Context, float_control) as i32;
+    pub const HOST_FLOAT_CONTROL: i32 = offset_of!(Context, host_float_control) as i32;
     pub const SCRATCH: i32 = offset_of!(Context, scratch) as i32;
     pub const OPERATION: i32 = SCRATCH + offset_of!(Scratch, operation) as i32;
     pub const RESULT: i32 = SCRATCH + offset_of!(Scratch, result) as i32;

@@ -13,6 +13,8 @@ pub enum Exit {
     Poll,
     /// Interpret the one instruction at `state.pc`, then go on.
     Interpret,
+    /// The host has no rounding mode like frm's: interpret for a while, until it may have changed.
+    Rounding,
     /// A fence.i has retired.
     FenceI,
     /// A memory access faulted, and the hart was rolled back to before it: interpret until the

@@ -69,6 +69,10 @@ impl JitHart {
             if !self.keeps_promises() {
                 break Exit::Interpret;
             }
+            let Some(control) = host::float_control(self.state().frm) else {
+                break Exit::Rounding;
+            };
+            self.context().float_control = control;
             let Some((function, entry)) = self.find(self.state().pc) else {
                 if computed {
                     self.jit.inner().missed(self.state().pc);
@@ -150,6 +154,7 @@ impl JitHart {
             (*context).left = limit.wrapping_sub((*state).instret);
             let (sp, a0) = ((*state).x[X::SP.index()], (*state).x[X::A0.index()]);
             let code = host::enter(context, function, entry, sp, a0, trampoline);
+            (*state).fflags |= host::raised((*context).float_control);
             if counting {
                 (*state).instret = limit.wrapping_sub((*context).left);
             }

@@ -18,6 +18,9 @@ const LOOK_AGAIN: u64 = 64;
 /// gone, because another thread has mapped the page.
 const REPLAY: u64 = 1 << 28;
 
+/// Instructions interpreted at a stretch while frm is a mode that compiled code cannot do.
+const STRETCH: u64 = 1 << 14;
+
 /// Instructions after which a block without a control transfer counts as ended.
 const LONGEST_BLOCK: usize = 256;
 
@@ -157,6 +160,7 @@ impl EngineCpu {
             jit::Exit::Interpret => Step::Single,
             jit::Exit::FenceI => Step::FenceI,
             jit::Exit::Replay => Step::Replay,
+            jit::Exit::Rounding => Step::Stretch,
             jit::Exit::Trap(trap) => Step::Stop(Stop::Trap(trap)),
         }
     }
@@ -229,6 +233,8 @@ enum Step {
     Single,
     /// Interpret up to the trap that compiled code ran into, however hot it is.
     Replay,
+    /// Interpret for a while, however hot it is.
+    Stretch,
     /// The block at `state.pc` is hot.
     Hot,
     /// Somebody set the poll flag.
@@ -303,8 +309,13 @@ impl EngineCpu {
                 Step::Interpret => self.interpret(limit, Until::Hot),
                 Step::Finish => self.interpret(limit, Until::Limit),
                 Step::Single => self.interpret(limit, Until::Next),
-                Step::Replay => {
-                    let most = self.hart.state().instret.saturating_add(REPLAY);
+                Step::Replay | Step::Stretch => {
+                    let length = if matches!(step, Step::Replay) {
+                        REPLAY
+                    } else {
+                        STRETCH
+                    };
+                    let most = self.hart.state().instret.saturating_add(length);
                     match self.interpret(limit.min(most), Until::Limit) {
                         Step::Stop(Stop::Limit) => Step::Compiled,
                         step => step,

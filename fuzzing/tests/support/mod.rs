@@ -127,6 +127,12 @@ impl Compiled {
                 jit::Exit::FenceI => interp::Exit::FenceI,
                 jit::Exit::Limit | jit::Exit::Replay => self.interpret(limit),
                 jit::Exit::Interpret => self.step(),
+                // Nothing that the compiler could do better.
+                jit::Exit::Rounding => {
+                    let exit = self.step();
+                    self.interpreted -= 1;
+                    exit
+                }
                 jit::Exit::Missing => {
                     self.missing += 1;
                     let few = self.way == Way::Compiled && self.missing < EAGER;

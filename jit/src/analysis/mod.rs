@@ -3,6 +3,7 @@
 //! costs speed and never correctness.
 
 pub mod distance;
+pub mod placement;
 pub mod registers;
 pub mod window;
 pub mod windows;

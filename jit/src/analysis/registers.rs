@@ -129,11 +129,12 @@ pub fn boxes(step: &Step) -> Option<bool> {
     (step.defs() >> 32 != 0).then_some(single)
 }
 
-fn effect(id: NodeId, node: &Node, window: &Window) -> Effect {
+fn effect(id: NodeId, node: &Node, window: &Window, guarded: bool) -> Effect {
     let mut effect = Effect::default();
     let mut window = *window;
     for (index, step) in node.steps.iter().enumerate() {
-        let uses = step.uses() | if asks_guard(step.insn) { GUARD } else { 0 };
+        let asks = guarded && asks_guard(step.insn);
+        let uses = step.uses() | if asks { GUARD } else { 0 };
         let defs = step.defs();
         effect.uses |= uses & !effect.defs & !effect.kills;
         if window.step(
@@ -167,13 +168,13 @@ fn effect(id: NodeId, node: &Node, window: &Window) -> Effect {
     effect
 }
 
-/// The states at the start of all nodes.
-pub fn analyze(graph: &Graph, windows: &[Window]) -> Vec<State> {
+/// The states at the start of all nodes. `guarded`: whether floating point asks `GUARD`.
+pub fn analyze(graph: &Graph, windows: &[Window], guarded: bool) -> Vec<State> {
     let effects: Vec<Effect> = graph
         .nodes
         .iter()
         .enumerate()
-        .map(|(id, node)| effect(id, node, &windows[id]))
+        .map(|(id, node)| effect(id, node, &windows[id], guarded))
         .collect();
     let live = live(graph, &effects);
     let hoisted = hoisted(graph, &effects, &live);

@@ -79,3 +79,14 @@ pub unsafe extern "C" fn leave() {
         replay = const code::REPLAY,
     )
 }
+
+/// Nothing needs to be set: compiled code looks after the guest's flags and rounding itself,
+/// because this host detects tininess before rounding.
+pub fn float_control(_frm: u32) -> Option<u32> {
+    Some(0)
+}
+
+/// None, see [`float_control`].
+pub fn raised(_control: u32) -> u32 {
+    0
+}

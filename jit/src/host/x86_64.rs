@@ -1,6 +1,6 @@
 //! Entering and leaving compiled code on x86-64.
 
-use crate::code::HOST_STACK;
+use crate::code::{FLOAT_CONTROL, HOST_FLOAT_CONTROL, HOST_STACK};
 use crate::context::{Context, code};
 use std::arch::naked_asm;
 
@@ -36,6 +36,8 @@ pub unsafe extern "C" fn enter(
         "push r14",
         "push r15",
         "mov [rdi + {host_stack}], rsp",
+        "stmxcsr [rdi + {host_float_control}]",
+        "ldmxcsr [rdi + {float_control}]",
         "call r9",
         "pop r15",
         "pop r14",
@@ -43,9 +45,13 @@ pub unsafe extern "C" fn enter(
         "pop r12",
         "pop rbx",
         "pop rdi",
+        "stmxcsr [rdi + {float_control}]",
+        "ldmxcsr [rdi + {host_float_control}]",
         "pop rbp",
         "ret",
         host_stack = const HOST_STACK,
+        float_control = const FLOAT_CONTROL,
+        host_float_control = const HOST_FLOAT_CONTROL,
     )
 }
 
@@ -61,9 +67,32 @@ pub unsafe extern "C" fn leave() {
         "pop r12",
         "pop rbx",
         "pop rdi",
+        "stmxcsr [rdi + {float_control}]",
+        "ldmxcsr [rdi + {host_float_control}]",
         "pop rbp",
         "ret",
         host_stack = const HOST_STACK,
+        float_control = const FLOAT_CONTROL,
+        host_float_control = const HOST_FLOAT_CONTROL,
         replay = const code::REPLAY,
     )
+}
+
+/// What MXCSR is while compiled code runs: all exceptions masked, none raised yet, rounding as
+/// `frm` says. None for modes that the host does not have (to nearest, ties away from zero) and
+/// for reserved ones.
+pub fn float_control(frm: u32) -> Option<u32> {
+    const MASKED: u32 = 0x1f80;
+    // frm: nearest even, towards zero, down, up. MXCSR: nearest even, down, up, towards zero.
+    let rounding = *[0, 3, 1, 2].get(frm as usize)?;
+    Some(MASKED | rounding << 13)
+}
+
+/// The exceptions that MXCSR says were raised, as bits of fflags. They mean the same on both:
+/// tininess is detected after rounding. The host's bit for subnormal operands has no counterpart.
+pub fn raised(control: u32) -> u32 {
+    const FROM: [(u32, u32); 5] = [(5, 0), (4, 1), (3, 2), (2, 3), (0, 4)];
+    FROM.iter().fold(0, |flags, (host, guest)| {
+        flags | (control >> host & 1) << guest
+    })
 }

@@ -51,12 +51,14 @@ impl Translator<'_, '_> {
     /// Unless the condition holds, leaves the instruction at `pc`, which must be the next one, to
     /// the interpreter.
     pub(super) fn require(&mut self, condition: Value, pc: u64) {
+        self.check_results();
         let cold = self.unless(condition);
         self.aside(cold, |t| t.leave(code::INTERPRET, pc));
     }
 
     /// Makes the state in memory complete but for the pc.
     pub(super) fn finish(&mut self) {
+        self.check_results();
         let context = self.context;
         self.store(self.now.registers.dirty);
         if self.settings.counting {

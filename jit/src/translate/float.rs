@@ -1,7 +1,8 @@
-//! F and D: the host's arithmetic where its result is provably RISC-V's and raises no flag that is
-//! not raised already; everything else in a helper, by soft float.
+//! F and D: the host's arithmetic where its result and flags are provably RISC-V's; everything
+//! else in a helper, by soft float.
 //!
-//! The host rounds to nearest even, and its own flags are ignored. The fast path is right if
+//! On x86-64 the host's flags are the guest's, see `sticky.rs`. Elsewhere the host rounds to
+//! nearest even, and its own flags are ignored. The fast path is right if
 //! that mode is asked for, if NX has accrued already, and if the result is finite and far enough
 //! from underflow: then inexactness is the only flag it could raise. The first two are `GUARD`,
 //! which is 0 if they hold and otherwise so large a number that it spoils the third check.
@@ -51,15 +52,16 @@ fn bits_type(ty: Type) -> Type {
 }
 
 impl Translator<'_, '_> {
+    /// An operand of arithmetic, to which all NaNs are alike.
     fn float(&mut self, r: F, ty: Type) -> Value {
         if ty == types::F32 {
-            self.f32(r)
+            self.f32_unchecked(r)
         } else {
-            self.f64(r)
+            self.f64_unchecked(r)
         }
     }
 
-    fn set_float(&mut self, rd: F, ty: Type, value: Value) {
+    pub(super) fn set_float(&mut self, rd: F, ty: Type, value: Value) {
         if ty == types::F32 {
             self.set_f32(rd, value)
         } else {
@@ -86,7 +88,7 @@ impl Translator<'_, '_> {
         use Op::*;
         let (a, b) = (self.float(o.rs1, ty), self.float(o.rs2, ty));
         let result = Result::Float(o.rd, ty);
-        if !nearest(o.rm) {
+        if !self.is_hosts(o.rm) {
             return self.help(insn, &[a, b], result);
         }
         let (value, keep) = match insn.op() {
@@ -95,6 +97,9 @@ impl Translator<'_, '_> {
             FmulS | FmulD => (self.b.ins().fmul(a, b), Keep::Normal),
             _ => (self.b.ins().fdiv(a, b), Keep::Normal),
         };
+        if self.settings.host_flags {
+            return self.raise(value, &[a, b], o.rd, ty);
+        }
         let good = self.is_plain(value, keep);
         self.settle_float(good, value, insn, &[a, b], result);
     }
@@ -102,11 +107,14 @@ impl Translator<'_, '_> {
     pub(super) fn square_root(&mut self, o: Fr1, ty: Type, insn: Insn) {
         let a = self.float(o.rs1, ty);
         let result = Result::Float(o.rd, ty);
-        if !nearest(o.rm) {
+        if !self.is_hosts(o.rm) {
             return self.help(insn, &[a], result);
         }
-        // No square root is tiny.
         let value = self.b.ins().sqrt(a);
+        if self.settings.host_flags {
+            return self.raise(value, &[a], o.rd, ty);
+        }
+        // No square root is tiny.
         let good = self.is_plain(value, Keep::Finite);
         self.settle_float(good, value, insn, &[a], result);
     }
@@ -117,12 +125,18 @@ impl Translator<'_, '_> {
         let b = self.float(o.rs2, ty);
         let c = self.float(o.rs3, ty);
         let result = Result::Float(o.rd, ty);
-        if !nearest(o.rm) || !self.settings.fma {
+        if !self.is_hosts(o.rm) || !self.settings.fma {
             return self.help(insn, &[a, b, c], result);
         }
         let factor = if negate.0 { self.b.ins().fneg(a) } else { a };
         let addend = if negate.1 { self.b.ins().fneg(c) } else { c };
         let value = self.b.ins().fma(factor, b, addend);
+        if self.settings.host_flags {
+            // For an infinity times zero plus a NaN the hosts' flags differ: the helper's hold.
+            self.raises(value);
+            let good = self.b.ins().fcmp(FloatCC::Ordered, value, value);
+            return self.settle_float(good, value, insn, &[a, b, c], result);
+        }
         let good = self.is_plain(value, Keep::Normal);
         self.settle_float(good, value, insn, &[a, b, c], result);
     }
@@ -167,6 +181,7 @@ impl Translator<'_, '_> {
 
     /// Whether the guard is 0.
     fn is_guarded(&mut self) -> Value {
+        debug_assert!(!self.settings.host_flags, "there is no guard");
         let guard = self.read(GUARD.trailing_zeros() as usize);
         self.b.ins().icmp_imm_u(IntCC::Equal, guard, 0)
     }
@@ -196,7 +211,9 @@ impl Translator<'_, '_> {
         let here = self.now.registers;
         self.aside(cold, |t| {
             t.cold = true;
-            t.zero(done, insn, operands);
+            if !t.settings.host_flags {
+                t.zero(done, insn, operands);
+            }
             let value = t.call(insn, operands, result);
             // The operation may have set NX: later ones then take their fast path.
             if here.available & GUARD != 0 && insn.rm().is_some() {
@@ -254,6 +271,15 @@ impl Translator<'_, '_> {
         self.b.switch_to_block(inexact);
     }
 
+    /// Whether the instruction being translated may be done by the host in this rounding mode.
+    fn is_hosts(&self, rm: Rm) -> bool {
+        if self.settings.host_flags {
+            rm == Rm::Dyn && !self.is_helped()
+        } else {
+            nearest(rm)
+        }
+    }
+
     fn put(&mut self, result: Result, value: Value) {
         match result {
             Result::Float(rd, ty) => self.set_float(rd, ty, value),
@@ -265,7 +291,7 @@ impl Translator<'_, '_> {
     fn help(&mut self, insn: Insn, operands: &[Value], result: Result) {
         let value = self.call(insn, operands, result);
         self.put(result, value);
-        if insn.rm().is_some() {
+        if insn.rm().is_some() && !self.settings.host_flags {
             self.now.registers.available &= !GUARD;
             self.load_guard();
         }
@@ -281,13 +307,8 @@ impl Translator<'_, '_> {
     /// passes nothing in registers and changes none, so that the hot path spills nothing for it.
     fn call(&mut self, insn: Insn, operands: &[Value], result: Result) -> Value {
         let context = self.context;
-        if insn.rm() == Some(Rm::Dyn) {
-            let frm = self
-                .b
-                .ins()
-                .load(types::I32, trusted(), context, offset::FRM);
-            let valid = self.b.ins().icmp_imm_u(IntCC::UnsignedLessThan, frm, 5);
-            self.require(valid, self.now.pc);
+        if let Some(rm) = insn.rm() {
+            self.require_valid_mode(rm);
         }
         for (index, &operand) in operands.iter().enumerate() {
             self.b.ins().store(
@@ -314,6 +335,9 @@ impl Translator<'_, '_> {
     }
 
     pub(super) fn sign(&mut self, o: Fr2, ty: Type, sign: Sign) {
+        // The sign of a NaN is seen here.
+        self.check_result(o.rs1);
+        self.check_result(o.rs2);
         let a = self.float(o.rs1, ty);
         let b = self.float(o.rs2, ty);
         let same = o.rs1 == o.rs2;
@@ -343,9 +367,15 @@ impl Translator<'_, '_> {
     }
 
     /// fmin and fmax. Equal operands may be zeros of either sign; those and NaNs go to the helper.
+    /// `first` is not strict, because Cranelift would make a strict choice a minsd, which raises
+    /// flags for quiet NaNs.
     pub(super) fn min_max(&mut self, o: Fr2, ty: Type, first: FloatCC, insn: Insn) {
         let (a, b) = (self.float(o.rs1, ty), self.float(o.rs2, ty));
+        if self.is_helped() {
+            return self.help(insn, &[a, b], Result::Float(o.rd, ty));
+        }
         let choose = self.b.ins().fcmp(first, a, b);
+        self.raises(choose);
         let value = self.b.ins().select(choose, a, b);
         let good = self.b.ins().fcmp(FloatCC::OrderedNotEqual, a, b);
         self.settle_float(good, value, insn, &[a, b], Result::Float(o.rd, ty));
@@ -353,7 +383,11 @@ impl Translator<'_, '_> {
 
     pub(super) fn float_compare(&mut self, o: Fcmp, ty: Type, cc: FloatCC, insn: Insn) {
         let (a, b) = (self.float(o.rs1, ty), self.float(o.rs2, ty));
+        if self.is_helped() {
+            return self.help(insn, &[a, b], Result::Integer(o.rd));
+        }
         let holds = self.b.ins().fcmp(cc, a, b);
+        self.raises(holds);
         let value = self.b.ins().uextend(types::I64, holds);
         let good = self.b.ins().fcmp(FloatCC::Ordered, a, b);
         self.settle_float(good, value, insn, &[a, b], Result::Integer(o.rd));
@@ -364,7 +398,7 @@ impl Translator<'_, '_> {
         self.help(insn, &[a], Result::Integer(o.rd));
     }
 
-    /// fcvt to an integer: rounded first, then checked to be in range, then converted.
+    /// fcvt to an integer: checked to be in range, then rounded, then converted.
     pub(super) fn float_to_integer(
         &mut self,
         o: FtoX,
@@ -375,43 +409,10 @@ impl Translator<'_, '_> {
     ) {
         let a = self.float(o.rs1, ty);
         let result = Result::Integer(o.rd);
-        let rounded = match o.rm {
-            // Conversion itself cuts off the fraction.
-            Rm::Rtz => a,
-            Rm::Rne | Rm::Dyn => self.b.ins().nearest(a),
-            Rm::Rdn => self.b.ins().floor(a),
-            Rm::Rup => self.b.ins().ceil(a),
-            Rm::Rmm => return self.help(insn, &[a], result),
-        };
-        let limit = match (to, signed) {
-            (types::I32, true) => 2f64.powi(31),
-            (types::I32, false) => 2f64.powi(32),
-            _ => 2f64.powi(63),
-        };
-        let limit = if ty == types::F32 {
-            self.b.ins().f32const(limit as f32)
-        } else {
-            self.b.ins().f64const(limit)
-        };
-        // Negative numbers are in range of no unsigned type; of a signed one if their magnitude
-        // is. A NaN is in none.
-        let guarded = self.is_guarded();
-        let compared = if signed {
-            self.b.ins().fabs(rounded)
-        } else {
-            rounded
-        };
-        let below = self.b.ins().fcmp(FloatCC::LessThan, compared, limit);
-        let mut good = self.b.ins().band(guarded, below);
-        if !signed {
-            let bits = bits_type(ty);
-            let bits = self.b.ins().bitcast(bits, MemFlagsData::new(), rounded);
-            let natural = self
-                .b
-                .ins()
-                .icmp_imm_s(IntCC::SignedGreaterThanOrEqual, bits, 0);
-            good = self.b.ins().band(good, natural);
+        if self.is_helped() || o.rm == Rm::Rmm {
+            return self.help(insn, &[a], result);
         }
+        let good = self.is_convertible(o.rm, a, to, signed);
         let (hot, cold, done) = (
             self.b.create_block(),
             self.b.create_block(),
@@ -423,6 +424,16 @@ impl Translator<'_, '_> {
         self.b.seal_block(hot);
         self.b.seal_block(cold);
         self.aside(hot, |t| {
+            let rounded = match o.rm {
+                // Conversion itself cuts off the fraction.
+                Rm::Rtz => a,
+                Rm::Rne | Rm::Dyn | Rm::Rmm => t.b.ins().nearest(a),
+                Rm::Rdn => t.b.ins().floor(a),
+                Rm::Rup => t.b.ins().ceil(a),
+            };
+            if rounded != a {
+                t.raises(rounded);
+            }
             let mut value = t.b.ins().fcvt_to_sint(types::I64, rounded);
             if to == types::I32 {
                 // Words are sign-extended, unsigned ones too.
@@ -433,6 +444,47 @@ impl Translator<'_, '_> {
         });
         self.join(cold, done, insn, &[a], result);
         self.put(result, settled);
+    }
+
+    /// Whether a number is in range of an integer type, however it is rounded, and the host rounds
+    /// it so. Of the numbers that only some rounding brings into range none is. Negative numbers
+    /// are in range of no unsigned type; of a signed one if their magnitude is. A NaN is in none.
+    fn is_convertible(&mut self, rm: Rm, a: Value, to: Type, signed: bool) -> Value {
+        let ty = self.b.func.dfg.value_type(a);
+        let limit = match (to, signed) {
+            (types::I32, true) => 2f64.powi(31),
+            (types::I32, false) => 2f64.powi(32),
+            _ => 2f64.powi(63),
+        };
+        let limit = if ty == types::F32 {
+            // Near the limit all are integers.
+            self.b.ins().f32const(limit as f32)
+        } else if to == types::I32 {
+            self.b.ins().f64const(limit - 1.0)
+        } else {
+            self.b.ins().f64const(limit)
+        };
+        let compared = if signed { self.b.ins().fabs(a) } else { a };
+        let mut good = self.b.ins().fcmp(FloatCC::LessThan, compared, limit);
+        self.raises(good);
+        if !self.settings.host_flags {
+            let guarded = self.is_guarded();
+            good = self.b.ins().band(guarded, good);
+        } else if rm == Rm::Dyn {
+            let frm = self.frm();
+            let nearest = self.b.ins().icmp_imm_u(IntCC::Equal, frm, 0);
+            good = self.b.ins().band(nearest, good);
+        }
+        if !signed {
+            let bits = bits_type(ty);
+            let bits = self.b.ins().bitcast(bits, MemFlagsData::new(), a);
+            let natural = self
+                .b
+                .ins()
+                .icmp_imm_s(IntCC::SignedGreaterThanOrEqual, bits, 0);
+            good = self.b.ins().band(good, natural);
+        }
+        good
     }
 
     /// fcvt from an integer.
@@ -446,7 +498,8 @@ impl Translator<'_, '_> {
     ) {
         let x = self.x(o.rs1);
         let result = Result::Float(o.rd, ty);
-        if !(nearest(o.rm) || ty == types::F64 && from == types::I32) {
+        let exact = ty == types::F64 && from == types::I32;
+        if !(exact || self.is_hosts(o.rm)) {
             return self.help(insn, &[x], result);
         }
         let x = if from == types::I64 {
@@ -464,9 +517,12 @@ impl Translator<'_, '_> {
         } else {
             self.b.ins().fcvt_from_uint(ty, x)
         };
-        if ty == types::F64 && from == types::I32 {
+        if exact {
             self.require_valid_mode(o.rm);
             return self.put(result, value);
+        }
+        if self.settings.host_flags {
+            return self.raise(value, &[], o.rd, ty);
         }
         let good = self.is_guarded();
         self.settle_float(good, value, insn, &[x], result);
@@ -474,33 +530,47 @@ impl Translator<'_, '_> {
 
     /// A dynamic rounding mode must be valid even if the operation is exact.
     fn require_valid_mode(&mut self, rm: Rm) {
-        if rm == Rm::Dyn {
-            let frm = self
-                .b
-                .ins()
-                .load(types::I32, trusted(), self.context, offset::FRM);
+        // Where the host's mode goes with frm, the region is only entered with a valid one.
+        if rm == Rm::Dyn && !self.settings.host_flags {
+            let frm = self.frm();
             let valid = self.b.ins().icmp_imm_u(IntCC::UnsignedLessThan, frm, 5);
             self.require(valid, self.now.pc);
         }
     }
 
+    fn frm(&mut self) -> Value {
+        let context = self.context;
+        self.b
+            .ins()
+            .load(types::I32, trusted(), context, offset::FRM)
+    }
+
     /// fcvt.s.d.
     pub(super) fn narrow(&mut self, o: Fr1, insn: Insn) {
-        let a = self.f64(o.rs1);
+        let a = self.f64_unchecked(o.rs1);
         let result = Result::Float(o.rd, types::F32);
-        if !nearest(o.rm) {
+        if !self.is_hosts(o.rm) {
             return self.help(insn, &[a], result);
         }
         let value = self.b.ins().fdemote(types::F32, a);
+        if self.settings.host_flags {
+            return self.raise(value, &[a], o.rd, types::F32);
+        }
         let good = self.is_plain(value, Keep::Normal);
         self.settle_float(good, value, insn, &[a], result);
     }
 
     /// fcvt.d.s: exact, unless it is a NaN.
     pub(super) fn widen(&mut self, o: Fr1, insn: Insn) {
-        let a = self.f32(o.rs1);
+        let a = self.f32_unchecked(o.rs1);
+        if self.is_helped() {
+            return self.help(insn, &[a], Result::Float(o.rd, types::F64));
+        }
         self.require_valid_mode(o.rm);
         let value = self.b.ins().fpromote(types::F64, a);
+        if self.settings.host_flags {
+            return self.raise(value, &[a], o.rd, types::F64);
+        }
         let good = self.b.ins().fcmp(FloatCC::Ordered, a, a);
         self.settle_float(good, value, insn, &[a], Result::Float(o.rd, types::F64));
     }

@@ -13,6 +13,7 @@ mod m;
 mod memory;
 mod registers;
 mod rv64i;
+mod sticky;
 mod zb;
 mod zicsr;
 
@@ -22,7 +23,7 @@ use crate::graph::{End, Graph, NodeId, Step, Target};
 use cranelift_codegen::ir::{self, InstBuilder, Value, types};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use frontend::Op;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 pub use exits::signature;
 pub use memory::TRAP_CODES;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub counting: bool,
     /// The instruction to translate wrongly.
     pub sabotage: Option<Op>,
+    /// Whether the flags that the host's arithmetic raises are the guest's, see `sticky.rs`.
+    pub host_flags: bool,
     /// Whether the host multiplies and adds in one instruction with one rounding.
     pub fma: bool,
 }
@@ -79,6 +82,8 @@ struct Now {
     retired: u64,
     /// The instruction being translated.
     pc: u64,
+    /// Results of host arithmetic that may be NaNs other than the canonical one.
+    unchecked: sticky::Unchecked,
 }
 
 /// How a floating-point register is kept in this region.
@@ -114,20 +119,35 @@ pub(crate) struct Translator<'a, 'f> {
     now: Now,
     /// The condition under which the current step is skipped.
     skip: Option<Value>,
+    /// Host instructions that may raise flags, and whose they are.
+    raising: Vec<(ir::Inst, u64)>,
+    /// Guest instructions that must not be the host's, because it would move them.
+    helped: &'a HashSet<u64>,
     /// Whether what is being emitted happens rarely: blocks are laid out away from the others.
     cold: bool,
     error: Option<String>,
 }
 
-/// Translates a region into `func`, whose signature is [`signature`]'s. The sites, or why it failed.
+/// A region in Cranelift's terms, beside the function.
+pub struct Translation {
+    /// What source locations stand for.
+    pub sites: Vec<Site>,
+    /// Host instructions that raise the guest's floating-point flags, and the addresses of the
+    /// guest's.
+    pub raising: Vec<(ir::Inst, u64)>,
+}
+
+/// Translates a region into `func`, whose signature is [`signature`]'s; or why it failed.
+/// Floating-point instructions at the addresses in `helped` are left to the helper.
 pub fn translate(
     func: &mut ir::Function,
     builder: &mut cranelift_frontend::FunctionBuilderContext,
     graph: &Graph,
     settings: &Settings,
+    helped: &HashSet<u64>,
     linker: &mut dyn Linker,
     frontend_config: cranelift_codegen::isa::TargetFrontendConfig,
-) -> Result<Vec<Site>, String> {
+) -> Result<Translation, String> {
     let call_conv = func.signature.call_conv;
     let mut b = FunctionBuilder::new(func, builder);
     let left = b.declare_var(types::I64);
@@ -145,7 +165,7 @@ pub fn translate(
         settings,
         linker,
         graph,
-        states: liveness::analyze(graph, &windows),
+        states: liveness::analyze(graph, &windows, !settings.host_flags),
         facts: window::analyze(graph),
         checks: distance::analyze(graph),
         blocks,
@@ -163,10 +183,13 @@ pub fn translate(
             checkpoint: nowhere,
             retired: 0,
             pc: 0,
+            unchecked: sticky::Unchecked::default(),
         },
         windows,
         checkpoints: HashMap::new(),
         skip: None,
+        raising: Vec::new(),
+        helped,
         cold: false,
         error: None,
     };
@@ -174,12 +197,16 @@ pub fn translate(
     translator.nodes();
     translator.drop_unused_loads();
     let Translator {
-        b, sites, error, ..
+        b,
+        sites,
+        raising,
+        error,
+        ..
     } = translator;
     b.finalize(frontend_config);
     match error {
         Some(reason) => Err(reason),
-        None => Ok(sites),
+        None => Ok(Translation { sites, raising }),
     }
 }
 
@@ -237,6 +264,7 @@ impl Translator<'_, '_> {
             checkpoint,
             retired: 0,
             pc: node.start,
+            unchecked: sticky::Unchecked::default(),
         };
         let mut conditions: Vec<Option<Value>> = vec![None; node.steps.len()];
         for (index, step) in node.steps.iter().enumerate() {
@@ -257,6 +285,9 @@ impl Translator<'_, '_> {
                 .direct_target(step.pc)
                 .filter(|_| step.defs() == 0);
             let last = index + 1 == node.steps.len();
+            if last && !matches!(node.end, End::Jump(_) | End::Interpret(_)) {
+                self.check_results();
+            }
             if branch.is_some() && matches!(step.insn.op(), Op::Jal) {
                 // A plain jump: the node's end knows where to.
             } else if branch.is_some() {
@@ -287,6 +318,7 @@ impl Translator<'_, '_> {
             }
             self.retire();
         }
+        self.check_results();
         match node.end {
             End::Jump(target) => {
                 if let Target::Node(next) = target {

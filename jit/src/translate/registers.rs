@@ -123,6 +123,7 @@ impl Translator<'_, '_> {
         self.b.def_var(variable, value);
         self.now.registers.available |= 1 << r;
         self.now.registers.dirty |= 1 << r;
+        self.now.unchecked.overwritten(r);
     }
 
     /// Loads a register from the state. A single that is not boxed cannot be kept as such: then
@@ -178,6 +179,9 @@ impl Translator<'_, '_> {
     /// Stores registers to the state.
     pub(super) fn store(&mut self, registers: u64) {
         let context = self.context;
+        if self.now.unchecked.any(registers) {
+            self.error = Some(format!("unchecked results at {:#x}", self.now.pc));
+        }
         for r in each(registers) {
             let variable = self.variable(r);
             let value = self.b.use_var(variable);
@@ -207,6 +211,7 @@ impl Translator<'_, '_> {
     /// Makes the state in memory complete, but for the pc and for instructions that `left` does not
     /// know of yet: a checkpoint.
     pub(super) fn flush(&mut self) {
+        self.check_results();
         self.store(self.now.registers.dirty);
         self.now.registers.dirty = 0;
         if self.settings.counting {
@@ -219,6 +224,12 @@ impl Translator<'_, '_> {
 
     /// The register as a double.
     pub(super) fn f64(&mut self, r: F) -> Value {
+        self.check_result(r);
+        self.f64_unchecked(r)
+    }
+
+    /// The register as a double, for arithmetic: it may be a NaN that is not the canonical one.
+    pub(super) fn f64_unchecked(&mut self, r: F) -> Value {
         let value = self.read(32 + r.index());
         match self.classes[r.index()] {
             Class::Double => value,
@@ -245,6 +256,7 @@ impl Translator<'_, '_> {
 
     /// The low half of the register, boxed or not.
     pub(super) fn f32_raw(&mut self, r: F) -> Value {
+        self.check_result(r);
         let value = self.read(32 + r.index());
         match self.classes[r.index()] {
             Class::Single => value,
@@ -253,8 +265,8 @@ impl Translator<'_, '_> {
     }
 
     /// The register as a single. One that is not boxed counts as NaN, which is the interpreter's
-    /// business.
-    pub(super) fn f32(&mut self, r: F) -> Value {
+    /// business. This is for arithmetic: it may be a NaN that is not the canonical one.
+    pub(super) fn f32_unchecked(&mut self, r: F) -> Value {
         let value = self.read(32 + r.index());
         if self.classes[r.index()] == Class::Single {
             return value;

@@ -33,15 +33,21 @@ impl Translator<'_, '_> {
         if !matches!(csr, FFLAGS | FRM | FCSR) {
             return self.interpret(pc);
         }
-        let operand = match source {
-            Source::Register(rs1) => self.x(rs1),
-            Source::Immediate(value) => self.b.ins().iconst(types::I64, i64::from(value)),
-        };
         // Setting or clearing nothing is no write; x0 and 0 stand for that.
         let nothing = matches!(source, Source::Register(X::ZERO) | Source::Immediate(0));
         let writes = change == Change::Write || !nothing;
+        // The flags are in the host's register, and its rounding mode goes with frm; whether an
+        // operation was done before or after the flags were read or cleared must not be
+        // Cranelift's choice.
+        if self.settings.host_flags && (writes || csr != FRM) {
+            return self.interpret(pc);
+        }
         let old = self.read_csr(csr);
         if writes {
+            let operand = match source {
+                Source::Register(rs1) => self.x(rs1),
+                Source::Immediate(value) => self.b.ins().iconst(types::I64, i64::from(value)),
+            };
             let new = match change {
                 Change::Write => operand,
                 Change::Set => self.b.ins().bor(old, operand),

@@ -116,7 +116,7 @@ pub fn compiled(code: &[u8], start: &HartState, limit: u64, options: Options) ->
                 Request::Ready => false,
                 Request::Queued | Request::Later(_) | Request::Refused => true,
             },
-            Exit::Limit | Exit::Interpret => true,
+            Exit::Limit | Exit::Interpret | Exit::Rounding => true,
             Exit::Replay => {
                 let poll = AtomicU32::new(0);
                 match interp.run(hart.state_mut(), &*space, limit, &poll) {

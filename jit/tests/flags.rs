@@ -1,0 +1,99 @@
+//! Floating-point flags are raised by what the guest executes, no more and no less, whatever
+//! Cranelift thinks of an operation whose result nobody uses or that never changes in a loop.
+//!
+//! The bytes of the programs come from GNU as.
+
+mod support;
+
+use hart::HartState;
+use support::*;
+
+const NV: u32 = 16;
+const NX: u32 = 1;
+
+/// A state with fa0 = 1, fa1 = 3, fa2 = infinity, a2 at the data.
+fn floats() -> HartState {
+    let mut state = start();
+    for (register, value) in [(10, 1.0_f64), (11, 3.0), (12, f64::INFINITY)] {
+        state.f[register] = value.to_bits();
+    }
+    state.x[12] = DATA;
+    state
+}
+
+/// The outcome, which must be the same on the interpreter and in compiled code, counting or not.
+fn both(code: &[u8], start: &HartState) -> Outcome {
+    check_bytes(code, start, 1 << 20)
+}
+
+/// Bytes of instructions, the short ones as two bytes.
+fn bytes(parcels: &[u16]) -> Vec<u8> {
+    parcels.iter().flat_map(|p| p.to_le_bytes()).collect()
+}
+
+const ECALL: [u16; 2] = [0x0073, 0x0000];
+/// fdiv.d ft2,fa0,fa1
+const DIVIDE: [u16; 2] = [0x7153, 0x1ab5];
+
+#[test]
+fn a_division_that_a_loop_skips_raises_nothing() {
+    // 1: beqz a1,2f; fdiv.d ft2,fa0,fa1; 2: addi a0,a0,-1; bnez a0,1b; ecall
+    let code = bytes(&[&[0xc199], &DIVIDE[..], &[0x157d, 0xfd65], &ECALL[..]].concat());
+    let mut state = floats();
+    state.x[10] = 10;
+    assert_eq!(both(&code, &state).state.fflags, 0);
+    state.x[11] = 1;
+    assert_eq!(both(&code, &state).state.fflags, NX);
+}
+
+#[test]
+fn a_division_whose_result_is_overwritten_raises_its_flags() {
+    // fdiv.d ft2,fa0,fa1; fmv.d ft2,fa2; ecall
+    let code = bytes(&[&DIVIDE[..], &[0x0153, 0x22c6], &ECALL[..]].concat());
+    assert_eq!(both(&code, &floats()).state.fflags, NX);
+}
+
+#[test]
+fn a_conversion_of_a_constant_raises_its_flags() {
+    // li a0,1; slli a0,a0,53; addi a0,a0,1; fcvt.d.l fa0,a0; ecall
+    let code = bytes(&[&[0x4505, 0x1556, 0x0505, 0x7553, 0xd225], &ECALL[..]].concat());
+    let outcome = both(&code, &floats());
+    assert_eq!(outcome.state.fflags, NX);
+    assert_eq!(outcome.state.f[10], 2_f64.powi(53).to_bits());
+}
+
+#[test]
+fn flags_cleared_between_two_equal_divisions_are_raised_again() {
+    // fdiv.d ft2,fa0,fa1; fsflags zero; fdiv.d ft3,fa0,fa1; frflags a0; ecall
+    let second = [0x1073, 0x0010, 0x71d3, 0x1ab5, 0x2573, 0x0010];
+    let code = bytes(&[&DIVIDE[..], &second, &ECALL[..]].concat());
+    let outcome = both(&code, &floats());
+    assert_eq!(outcome.state.x[10], u64::from(NX));
+}
+
+#[test]
+fn a_nan_is_canonical_wherever_it_is_looked_at() {
+    // fsub.d ft2,fa2,fa2; fsgnjx.d ft3,ft2,ft2; fmv.x.d a0,ft2; fsd ft2,0(a2); ecall
+    let look = [0x21d3, 0x2221, 0x0553, 0xe201, 0x3027, 0x0026];
+    let code = bytes(&[&[0x7153, 0x0ac6], &look[..], &ECALL[..]].concat());
+    let outcome = both(&code, &floats());
+    assert_eq!(outcome.state.fflags, NV);
+    let canonical = 0x7ff8_0000_0000_0000_u64;
+    assert_eq!([outcome.state.f[2], outcome.state.f[3]], [canonical; 2]);
+    assert_eq!(outcome.state.x[10], canonical);
+    assert_eq!(outcome.data[..8], canonical.to_le_bytes());
+}
+
+#[test]
+fn every_rounding_mode_rounds_as_frm_says() {
+    // fdiv.d ft2,fa0,fa1; ecall
+    let code = bytes(&[&DIVIDE[..], &ECALL[..]].concat());
+    let mut results = Vec::new();
+    for frm in 0..8 {
+        let state = HartState { frm, ..floats() };
+        let outcome = both(&code, &state);
+        results.push(outcome.state.f[2]);
+    }
+    let third = (1.0_f64 / 3.0).to_bits();
+    assert_eq!(results, [third, third, third, third + 1, third, 0, 0, 0]);
+}
