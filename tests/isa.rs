@@ -101,16 +101,18 @@ fn compiled(state: &mut HartState, space: &Arc<UserSpace>, limit: u64) -> Ended 
         "{first:#x}"
     );
     let ended = loop {
-        match hart.run(limit) {
+        let exit = hart.run(limit);
+        match exit {
             jit::Exit::Limit => break Ended::Limit,
             jit::Exit::FenceI => continue,
             jit::Exit::Trap(trap) => break Ended::Trap(trap),
             // A fault, or no code, which is as it should be only behind the instruction.
             jit::Exit::Replay | jit::Exit::Interpret | jit::Exit::Rounding | jit::Exit::Missing => {
             }
-            exit @ jit::Exit::Poll => panic!("a run without poll ended with {exit:?}"),
+            jit::Exit::Poll => panic!("a run without poll ended with {exit:?}"),
         }
-        let excused = hart.state().instret != state.instret
+        let excused = exit == jit::Exit::Rounding
+            || hart.state().instret != state.instret
             || !has_usual_pointers(state)
             || insn(first).is_none_or(|insn| is_left_to_interpreter(insn, state));
         let limit = hart.state().instret + 1;
