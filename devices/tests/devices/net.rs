@@ -431,6 +431,67 @@ fn datagrams_go_out_and_answers_come_back() {
     assert_eq!((port, &payload[..4]), (to.port(), &b"pong"[..]));
 }
 
+/// An Ethernet frame from the guest, filled by `fill`.
+fn ethernet(kind: EthernetProtocol, length: usize, fill: impl FnOnce(&mut [u8])) -> Vec<u8> {
+    let mut bytes = vec![0; 14 + length];
+    let mut frame = EthernetFrame::new_unchecked(&mut bytes);
+    frame.set_src_addr(EthernetAddress(GUEST_MAC));
+    frame.set_dst_addr(EthernetAddress::BROADCAST);
+    frame.set_ethertype(kind);
+    fill(frame.payload_mut());
+    bytes
+}
+
+fn ping(to: Ipv4Addr, number: u16) -> Vec<u8> {
+    let icmp = Icmpv4Repr::EchoRequest {
+        ident: 1,
+        seq_no: number,
+        data: b"ping",
+    };
+    let ip = Ipv4Repr {
+        src_addr: GUEST,
+        dst_addr: to,
+        next_header: IpProtocol::Icmp,
+        payload_len: icmp.buffer_len(),
+        hop_limit: 64,
+    };
+    let checks = ChecksumCapabilities::default();
+    ethernet(EthernetProtocol::Ipv4, 20 + icmp.buffer_len(), |bytes| {
+        let mut packet = Ipv4Packet::new_unchecked(bytes);
+        ip.emit(&mut packet, &checks);
+        icmp.emit(
+            &mut Icmpv4Packet::new_unchecked(packet.payload_mut()),
+            &checks,
+        );
+    })
+}
+
+#[test]
+fn the_gateway_answers_pings_and_nobody_else_seems_to() {
+    let mut guest = Guest::new(loopback());
+    let arp = ArpRepr::EthernetIpv4 {
+        operation: ArpOperation::Request,
+        source_hardware_addr: EthernetAddress(GUEST_MAC),
+        source_protocol_addr: GUEST,
+        target_hardware_addr: EthernetAddress([0; 6]),
+        target_protocol_addr: GATEWAY,
+    };
+    let question = ethernet(EthernetProtocol::Arp, arp.buffer_len(), |bytes| {
+        arp.emit(&mut ArpPacket::new_unchecked(bytes));
+    });
+    guest.port.0.send(question);
+    guest.port.0.send(ping(Ipv4Addr::new(192, 0, 2, 1), 1));
+    guest.port.0.send(ping(GATEWAY, 2));
+    let number = guest.frame(|frame| {
+        let frame = EthernetFrame::new_unchecked(frame);
+        (frame.ethertype() == EthernetProtocol::Ipv4).then(|| {
+            let packet = Ipv4Packet::new_unchecked(frame.payload());
+            Icmpv4Packet::new_unchecked(packet.payload()).echo_seq_no()
+        })
+    });
+    assert_eq!(number, 2);
+}
+
 #[test]
 fn forwarded_datagrams_reach_the_guest_and_are_answered() {
     let free = UdpSocket::bind("127.0.0.1:0")

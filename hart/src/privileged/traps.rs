@@ -107,6 +107,8 @@ impl Privileged {
         self.medeleg = DELEGABLE & !(1 << Cause::EcallFromS as u64);
         self.mideleg = interrupts::SUPERVISOR;
         self.mcounteren = 7;
+        // Linux leaves it to firmware whether programs may read the clock, as their vdso does.
+        self.scounteren = 7;
         self.menvcfg = super::csr::MENVCFG;
         self.pmpaddr[0] = super::pmp::ADDRESS;
         self.pmpcfg[0] = super::pmp::NAPOT | super::pmp::RWX;
