@@ -3,9 +3,13 @@
 
 mod common;
 
+use baby_hypervisor::machine::{End, Image, Machine, MachineOptions, Wires};
 use common::{Outcome, Scratch, wait};
+use devices::Power;
+use frontend::generate::Random;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -57,6 +61,55 @@ fn physical_memory_is_protected() {
 #[test]
 fn counters_and_timers_are_exact() {
     check("machine_time");
+}
+
+/// Runs a program to its end, in pieces of any length, dropping what is derived from its state now
+/// and then; what there is to compare.
+fn in_pieces(name: &str, harts: usize, mut random: Option<Random>) -> (u64, u64, End) {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("guests/bin")
+        .join(name);
+    let options = MachineOptions {
+        memory: 64 << 20,
+        harts,
+        firmware: Some(Image::File(program)),
+        ..MachineOptions::default()
+    };
+    let mut machine = Machine::new(options, Arc::default(), Wires::none()).unwrap();
+    loop {
+        let most = random.as_mut().map_or(u64::MAX, |random| {
+            let scale = random.choose(&[2, 30, 3000, 100_000]);
+            machine.stats().retired + 1 + random.below(scale)
+        });
+        match machine.run(most, || false).unwrap() {
+            End::Limit => {}
+            end => return (machine.stats().retired, machine.state_hash().unwrap(), end),
+        }
+        if random.as_mut().is_some_and(|random| random.one_in(3)) {
+            machine.forget();
+        }
+    }
+}
+
+#[test]
+fn pieces_and_dropped_caches_change_nothing() {
+    let mut random = Random::new(11);
+    for (name, harts) in [
+        ("machine_paging", 1),
+        ("machine_delegation", 3),
+        ("machine_pmp", 2),
+        ("machine_time", 1),
+        ("machine_time", 3),
+        ("machine_traps", 2),
+    ] {
+        let straight = in_pieces(name, harts, None);
+        assert_eq!(straight.2, End::Power(Power::Off), "{name}");
+        for _ in 0..3 {
+            let seed = random.bits();
+            let pieces = in_pieces(name, harts, Some(Random::new(seed)));
+            assert_eq!(pieces, straight, "{name} on {harts} harts, seed {seed}");
+        }
+    }
 }
 
 #[test]

@@ -53,8 +53,9 @@ pub struct Machine {
     pub(super) sbi: Option<Sbi>,
     /// Instructions retired by all harts, and what they slept.
     pub(super) position: u64,
-    /// Whose turn it is.
+    /// Whose turn it is, and how many instructions are left of it.
     pub(super) turn: usize,
+    pub(super) left: u64,
     pub(super) stats: Stats,
     /// The device tree as the guest gets it.
     dtb: Vec<u8>,
@@ -127,6 +128,7 @@ impl Machine {
             sbi,
             position: 0,
             turn: 0,
+            left: 0,
             stats: Stats::default(),
             dtb,
         };
@@ -164,9 +166,17 @@ impl Machine {
     pub fn reset(&mut self) -> Result<(), Error> {
         self.bus.reset();
         self.ram.clear()?;
+        (self.turn, self.left) = (0, 0);
         self.interp.clear();
         self.ram.take_stale();
         self.start()
+    }
+
+    /// Drops all that is derived from the guest's state: translations, decoded code. Changes
+    /// nothing but speed.
+    pub fn forget(&mut self) {
+        self.interp.clear();
+        self.harts.iter().for_each(|hart| hart.memory.forget());
     }
 
     /// The device tree as the guest gets it.

@@ -127,10 +127,13 @@ impl Machine {
         self.clock.time(0)
     }
 
-    /// The next hart that has something to do, in turn.
+    /// The hart that has something to do: the one whose turn it is, or the next.
     fn next_hart(&mut self) -> Option<usize> {
         let count = self.harts.len();
-        for step in 0..count {
+        if self.left > 0 && self.harts[self.turn].status == Status::Running {
+            return Some(self.turn);
+        }
+        for step in 1..=count {
             let number = (self.turn + step) % count;
             self.set_lines(number);
             let hart = &mut self.harts[number];
@@ -138,7 +141,12 @@ impl Machine {
                 hart.status = Status::Running;
             }
             if hart.status == Status::Running {
-                self.turn = (number + 1) % count;
+                self.turn = number;
+                self.left = if self.clock.is_host() {
+                    HOST_TURN
+                } else {
+                    TURN
+                };
                 return Some(number);
             }
         }
@@ -158,13 +166,8 @@ impl Machine {
         }
     }
 
-    /// A hart's turn.
+    /// A hart's turn, or what is left of it.
     fn turn(&mut self, number: usize, limit: u64) -> Option<End> {
-        let mut left = if self.clock.is_host() {
-            HOST_TURN
-        } else {
-            TURN
-        };
         let alone = self.harts.len() == 1;
         let mut traps = 0;
         loop {
@@ -178,14 +181,14 @@ impl Machine {
             let most = if alone && !self.clock.is_host() {
                 most
             } else {
-                most.min(left)
+                most.min(self.left)
             };
             let exit = self.execute(number, before.saturating_add(most));
             let retired = self.harts[number].state.instret - before;
             self.position += retired;
             self.stats.retired += retired;
             self.stats.runs += 1;
-            left = left.saturating_sub(retired.max(1));
+            self.left = self.left.saturating_sub(retired);
             traps = if retired > 0 { 0 } else { traps };
             match exit {
                 Exit::Limit | Exit::Poll | Exit::Attention | Exit::Hot => {}
@@ -196,6 +199,8 @@ impl Machine {
                 }
                 Exit::Trap(trap) => {
                     traps += 1;
+                    // One that leads to itself does not keep the others waiting.
+                    self.left = self.left.saturating_sub(1);
                     self.trap(number, trap);
                     if traps > MOST_TRAPS {
                         let pc = self.harts[number].state.pc;
@@ -213,7 +218,8 @@ impl Machine {
             if let Some(end) = self.look_around() {
                 return Some(end);
             }
-            if left == 0 && !alone || self.stats.retired >= limit || self.clock.is_host() {
+            let over = self.left == 0 && !alone;
+            if over || self.stats.retired >= limit || self.clock.is_host() {
                 return None;
             }
         }
