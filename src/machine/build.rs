@@ -38,6 +38,8 @@ pub(super) struct Hart {
     pub memory: SystemMemory,
     pub lines: Arc<HartLines>,
     pub status: Status,
+    /// Traps since it last retired an instruction.
+    pub traps: u32,
 }
 
 /// A machine.
@@ -114,6 +116,7 @@ impl Machine {
             memory: SystemMemory::new(ram.clone(), io.clone(), Privileged::reset(number as u64)),
             lines,
             status: Status::Stopped,
+            traps: 0,
         };
         let harts = lines.into_iter().enumerate().map(hart).collect();
         let sbi = options.firmware.is_none().then(|| Sbi::new(debug));
@@ -150,6 +153,7 @@ impl Machine {
             hart.state.x[11] = start.dtb;
             hart.state.x[12] = start.information;
             hart.status = Status::Running;
+            hart.traps = 0;
             if self.sbi.is_some() {
                 privileged.delegate();
                 if number != 0 {

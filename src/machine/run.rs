@@ -169,7 +169,6 @@ impl Machine {
     /// A hart's turn, or what is left of it.
     fn turn(&mut self, number: usize, limit: u64) -> Option<End> {
         let alone = self.harts.len() == 1;
-        let mut traps = 0;
         loop {
             self.set_lines(number);
             let hart = &mut self.harts[number];
@@ -189,7 +188,9 @@ impl Machine {
             self.stats.retired += retired;
             self.stats.runs += 1;
             self.left = self.left.saturating_sub(retired);
-            traps = if retired > 0 { 0 } else { traps };
+            if retired > 0 {
+                self.harts[number].traps = 0;
+            }
             match exit {
                 Exit::Limit | Exit::Poll | Exit::Attention | Exit::Hot => {}
                 Exit::FenceI => self.drop_stale(),
@@ -198,11 +199,11 @@ impl Machine {
                     return None;
                 }
                 Exit::Trap(trap) => {
-                    traps += 1;
+                    self.harts[number].traps += 1;
                     // One that leads to itself does not keep the others waiting.
                     self.left = self.left.saturating_sub(1);
                     self.trap(number, trap);
-                    if traps > MOST_TRAPS {
+                    if self.harts[number].traps > MOST_TRAPS {
                         let pc = self.harts[number].state.pc;
                         return Some(End::Trapped {
                             hart: number,
