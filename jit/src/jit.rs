@@ -29,6 +29,8 @@ pub struct Inner {
     stats: Mutex<Stats>,
     /// Rises whenever code is dropped: harts then empty their jump caches.
     epoch: AtomicU64,
+    /// Rises whenever code is added.
+    published: AtomicU64,
     pub(crate) asked: Mutex<Asked>,
 }
 
@@ -49,6 +51,7 @@ impl Jit {
                 queue: Queue::default(),
                 stats: Mutex::default(),
                 epoch: AtomicU64::new(0),
+                published: AtomicU64::new(0),
                 asked: Mutex::default(),
             }),
         }))
@@ -143,6 +146,11 @@ impl Inner {
         self.epoch.load(Ordering::Acquire)
     }
 
+    /// Rises whenever code is added.
+    pub fn published(&self) -> u64 {
+        self.published.load(Ordering::Acquire)
+    }
+
     /// The code at `pc`, and the generation to keep alive while it runs.
     pub fn entry(&self, pc: u64) -> Option<(Descriptor, Arc<Shared>)> {
         let table = lock(&self.table);
@@ -185,6 +193,7 @@ impl Inner {
         stats.dropped += job.replaced.len() as u64;
         drop(stats);
         let published = table.publish(job.id, &compiled);
+        self.published.fetch_add(1, Ordering::Release);
         table.retire(&job.replaced);
         if evicts || !job.replaced.is_empty() {
             self.epoch.fetch_add(1, Ordering::Release);

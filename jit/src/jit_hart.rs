@@ -17,16 +17,42 @@ pub struct JitHart {
     generation: Option<Arc<Shared>>,
     /// When the jump cache was last emptied, see `Inner::epoch`.
     epoch: u64,
+    /// Addresses that have no code, by their place in the jump cache: most misses repeat, and to
+    /// ask the table takes locks.
+    absent: Box<[Absent]>,
+    /// When that was last emptied, see `Inner::published`.
+    published: u64,
 }
+
+/// An address without code; an odd one is none.
+#[derive(Clone, Copy)]
+struct Absent {
+    pc: u64,
+    /// How often compiled code has jumped there by an address that it computed.
+    jumps: u32,
+}
+
+impl Absent {
+    const NONE: Absent = Absent { pc: 1, jumps: 0 };
+}
+
+/// Slots for addresses without code.
+const ABSENT_SLOTS: usize = 1024;
+
+/// After so many jumps to an address without code the table is told of them.
+const JUMPS_AT_ONCE: u32 = 64;
 
 impl JitHart {
     pub(crate) fn new(jit: Arc<Jit>, context: Arc<SharedContext>) -> Self {
         let epoch = jit.inner().epoch();
+        let published = jit.inner().published();
         JitHart {
             jit,
             context,
             generation: None,
             epoch,
+            absent: vec![Absent::NONE; ABSENT_SLOTS].into(),
+            published,
         }
     }
 
@@ -75,7 +101,7 @@ impl JitHart {
             self.context().float_control = control;
             let Some((function, entry)) = self.find(self.state().pc) else {
                 if computed {
-                    self.jit.inner().missed(self.state().pc);
+                    self.count_jump(self.state().pc);
                 }
                 break Exit::Missing;
             };
@@ -113,6 +139,27 @@ impl JitHart {
             && x[X::TP.index()] < memory::LIMIT
     }
 
+    /// Whether there is code at `pc`.
+    pub fn is_compiled(&mut self, pc: u64) -> bool {
+        self.find(pc).is_some()
+    }
+
+    /// Compiled code has jumped to `pc`, where none is.
+    fn count_jump(&mut self, pc: u64) {
+        let absent = &mut self.absent[jump_slot(pc) % ABSENT_SLOTS];
+        absent.jumps += 1;
+        // The first one makes the address known.
+        let told = match absent.jumps {
+            1 => 1,
+            JUMPS_AT_ONCE => JUMPS_AT_ONCE - 1,
+            _ => return,
+        };
+        if told > 1 {
+            absent.jumps = 1;
+        }
+        self.jit.inner().missed(pc, told);
+    }
+
     /// The code at `pc`, by the jump cache or the table.
     fn find(&mut self, pc: u64) -> Option<(u64, u64)> {
         let epoch = self.jit.inner().epoch();
@@ -124,7 +171,19 @@ impl JitHart {
         if slot.pc == pc && slot.function != 0 {
             return Some((slot.function, slot.entry));
         }
-        let (descriptor, generation) = self.jit.inner().entry(pc)?;
+        let published = self.jit.inner().published();
+        if published != self.published {
+            self.published = published;
+            self.absent.fill(Absent::NONE);
+        }
+        let absent = &mut self.absent[jump_slot(pc) % ABSENT_SLOTS];
+        if absent.pc == pc {
+            return None;
+        }
+        let Some((descriptor, generation)) = self.jit.inner().entry(pc) else {
+            *absent = Absent { pc, jumps: 0 };
+            return None;
+        };
         let same = self
             .generation
             .as_ref()

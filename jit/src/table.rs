@@ -4,7 +4,8 @@ use crate::code::{Descriptor, Slot};
 use crate::compiler::{Compiled, Links, Shared};
 use crate::explain::Listing;
 use frontend::Region;
-use std::collections::{BTreeMap, HashMap};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A region's number; never used again.
@@ -30,15 +31,15 @@ pub struct Record {
 /// All regions of an address space.
 #[derive(Default)]
 pub struct Table {
-    regions: HashMap<RegionId, Record>,
+    regions: FxHashMap<RegionId, Record>,
     next: RegionId,
     /// Blocks by first address: where they end, whose they are.
     blocks: BTreeMap<u64, (u64, RegionId)>,
-    by_page: HashMap<u64, Vec<RegionId>>,
+    by_page: FxHashMap<u64, Vec<RegionId>>,
     /// Entries with code.
-    entries: HashMap<u64, (RegionId, usize)>,
+    entries: FxHashMap<u64, (RegionId, usize)>,
     /// Jumps out of compiled regions, by target: whose, and which.
-    jumps: HashMap<u64, Vec<(RegionId, usize)>>,
+    jumps: FxHashMap<u64, Vec<(RegionId, usize)>>,
     /// The generation of all code.
     generation: Option<Arc<Shared>>,
 }

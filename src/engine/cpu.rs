@@ -203,6 +203,12 @@ impl EngineCpu {
             self.interp.set_countdown(&self.engine.space, pc, 0);
             return Step::Interpret;
         };
+        if let Hart::Compiled(hart) = &mut self.hart
+            && hart.is_compiled(pc)
+        {
+            self.interp.set_countdown(&self.engine.space, pc, 1);
+            return Step::Compiled;
+        }
         match jit.request(pc) {
             Request::Ready => {
                 self.interp.set_countdown(&self.engine.space, pc, 1);
