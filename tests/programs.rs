@@ -58,7 +58,7 @@ cases! {
 /// Runs one script by the twin and on one engine and compares.
 fn check(name: &str, engine: &str) {
     let roots = target_folder().join("roots");
-    let (guest, twin) = (roots.join("trixie-riscv64"), roots.join("trixie-amd64"));
+    let (guest, twin) = (roots.join("debian-riscv64"), roots.join("debian-amd64"));
     if !guest.with_extension("stamp").exists() || !twin.with_extension("stamp").exists() {
         return skip(name, "the Debian roots are missing: run `cargo xtask root`");
     }

@@ -135,7 +135,7 @@ print('in all', digest.hex())
 
 #[test]
 fn python_stopped_in_the_middle_of_a_computation_resumes_to_the_same_output() {
-    let root = target_folder().join("roots/trixie-riscv64");
+    let root = target_folder().join("roots/debian-riscv64");
     if !root.with_extension("stamp").exists() {
         return skip(
             "python3 stopped and resumed",

@@ -43,7 +43,7 @@ impl Roots {
     /// What there is in this folder: finished roots have a stamp beside them.
     pub fn find(folder: &Path) -> Roots {
         let finished = |architecture: &str| {
-            let root = folder.join(format!("trixie-{architecture}"));
+            let root = folder.join(format!("debian-{architecture}"));
             let root = std::path::absolute(root).ok()?;
             root.with_extension("stamp").exists().then_some(root)
         };
@@ -170,7 +170,7 @@ mod tests {
     fn a_folder_without_finished_roots_holds_none() {
         let folder = std::env::temp_dir().join(format!("bhv-no-roots-{}", std::process::id()));
         // A root that is still being unpacked has no stamp.
-        std::fs::create_dir_all(folder.join("trixie-riscv64")).unwrap();
+        std::fs::create_dir_all(folder.join("debian-riscv64")).unwrap();
         let roots = Roots::find(&folder);
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(roots.guest.is_none() && roots.twin.is_none());

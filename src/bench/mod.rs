@@ -48,7 +48,7 @@ pub struct Args {
     /// A tenth of the work: quick, and unfair to whoever compiles
     #[arg(long)]
     quick: bool,
-    /// Folder with Debian's files, trixie-riscv64 and trixie-amd64, as `cargo xtask root` makes it
+    /// Folder with Debian's files, debian-riscv64 and debian-amd64, as `cargo xtask root` makes it
     #[arg(long, value_name = "DIR")]
     roots: Option<PathBuf>,
     /// Write every sample to this file as JSON
@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
         let what = format!("--roots {}: there is no such folder", folder.display());
         return Err(Error::usage(
             what,
-            "name the folder that holds trixie-riscv64",
+            "name the folder that holds debian-riscv64",
         ));
     }
     // A file that cannot be written is to be told now, not when all has been measured.

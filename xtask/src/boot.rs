@@ -2,7 +2,7 @@
 //! `root.rs`, and an initial RAM disk made of the busybox.
 
 use crate::command::{find, program, run as execute, target};
-use crate::root::apt_options;
+use crate::root::any_suite;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -50,12 +50,7 @@ pub fn make() -> Result<PathBuf, String> {
         ))?;
     }
     let state = target().join("roots").join("apt-boot");
-    let options = apt_options(&state, "riscv64")?;
-    execute(
-        program("apt-get")
-            .args(&options)
-            .args(["-q", "-q", "update"]),
-    )?;
+    let (_, options) = any_suite(&state, "riscv64")?;
     let unpacked = folder.join("unpacked");
     let _ = fs::remove_dir_all(&folder);
     let failed = |path: &Path| {
@@ -63,7 +58,11 @@ pub fn make() -> Result<PathBuf, String> {
         move |error| format!("{path}: {error}")
     };
     fs::create_dir_all(&unpacked).map_err(failed(&unpacked))?;
-    let kernel = kernel_package(&options)?;
+    let kernel = dependency(&options, "linux-image-riscv64", "linux-image-")?
+        .ok_or("linux-image-riscv64 depends on no kernel")?;
+    // From 2026 on the kernel itself is in a package of its own.
+    let binary = dependency(&options, &kernel, "linux-binary-")?;
+    let kernel = binary.unwrap_or(kernel);
     for package in [kernel.as_str(), "busybox-static"] {
         let mut download = program("apt-get");
         download.current_dir(&folder).args(&options);
@@ -73,13 +72,8 @@ pub fn make() -> Result<PathBuf, String> {
         execute(program("dpkg-deb").arg("-x").arg(&package).arg(&unpacked))?;
         fs::remove_file(&package).map_err(failed(&package))?;
     }
-    let kernels = files(&unpacked.join("boot"), "")?;
-    let image = kernels.iter().find(|path| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("vmlinu"))
-    });
-    let image = image.ok_or(format!("{kernel} holds no boot/vmlinux or boot/vmlinuz"))?;
-    fs::copy(image, folder.join("Image")).map_err(failed(image))?;
+    let image = image(&unpacked).ok_or(format!("{kernel} holds no kernel"))?;
+    fs::copy(&image, folder.join("Image")).map_err(failed(&image))?;
     let busybox = unpacked.join("usr/bin/busybox");
     let busybox = fs::read(&busybox).map_err(failed(&busybox))?;
     let initrd = folder.join("initrd.cpio");
@@ -89,21 +83,30 @@ pub fn make() -> Result<PathBuf, String> {
     Ok(folder)
 }
 
-/// The package that linux-image-riscv64 stands for.
-fn kernel_package(options: &[String]) -> Result<String, String> {
+/// The first package that another one depends on and whose name begins so.
+fn dependency(options: &[String], of: &str, begin: &str) -> Result<Option<String>, String> {
     let mut depends = program("apt-cache");
-    let text = crate::command::output(
-        depends
-            .args(options)
-            .args(["depends", "linux-image-riscv64"]),
-    )?;
+    let text = crate::command::output(depends.args(options).args(["depends", of]))?;
     let package = text
         .lines()
         .filter_map(|line| line.trim().strip_prefix("Depends: "))
-        .find(|package| package.starts_with("linux-image-"));
-    package
-        .map(str::to_owned)
-        .ok_or("linux-image-riscv64 depends on no kernel".to_owned())
+        .find(|package| package.starts_with(begin));
+    Ok(package.map(str::to_owned))
+}
+
+/// The kernel in an unpacked package: in `boot`, or with its modules.
+fn image(unpacked: &Path) -> Option<PathBuf> {
+    let modules = fs::read_dir(unpacked.join("usr/lib/modules"));
+    let versions = modules.into_iter().flatten().flatten();
+    let folders = versions.map(|entry| entry.path());
+    std::iter::once(unpacked.join("boot"))
+        .chain(folders)
+        .filter_map(|folder| files(&folder, "").ok())
+        .flatten()
+        .find(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("vmlinu"))
+        })
 }
 
 /// The files of a folder whose names end so.

@@ -1,5 +1,8 @@
 //! Makes the Debian roots that the real-program tests run in: riscv64, and its amd64 twin.
 //!
+//! The suite is trixie; while a mirror's index of it does not fit its signature, as happens for
+//! hours while a mirror is brought up to date, the next suite stands in, for both roots alike.
+//!
 //! Packages come from the mirror this machine's apt already uses, through an apt state of our
 //! own, checked against Debian's keyring; the host's package database is not touched. Files are
 //! unpacked, nothing is installed: no script of a package runs.
@@ -9,7 +12,8 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-const SUITE: &str = "trixie";
+/// Debian's suites, in the order in which they are tried.
+const SUITES: [&str; 2] = ["trixie", "forky"];
 const KEYRING: &str = crate::tools::KEYRING.0;
 /// What the tests run; their dependencies follow by themselves.
 const PACKAGES: &[&str] = &[
@@ -38,7 +42,7 @@ const PACKAGES: &[&str] = &[
     "libc6-dev",
 ];
 /// Raised when what a root holds changes, so that old ones are made anew.
-const VERSION: &str = "3";
+const VERSION: &str = "4";
 
 /// `cargo xtask root`: both roots under the target folder; nothing to do if they are there.
 pub fn run(arguments: &[String]) -> Result<(), String> {
@@ -61,15 +65,17 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
 pub fn folder(architecture: &str) -> PathBuf {
     target()
         .join("roots")
-        .join(format!("{SUITE}-{architecture}"))
+        .join(format!("debian-{architecture}"))
 }
 
 /// Makes one root if it is not there already, and says where it is.
 pub fn make(architecture: &str) -> Result<PathBuf, String> {
     let root = folder(architecture);
-    let stamp = root.with_extension("stamp");
-    let wanted = format!("{VERSION} {}\n", PACKAGES.join(" "));
-    if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
+    // The twin is of the suite that the guest's root is of.
+    let twin_of = made_of(&folder("riscv64")).filter(|_| architecture != "riscv64");
+    if let Some(suite) = made_of(&root)
+        && twin_of.is_none_or(|other| other == suite)
+    {
         return Ok(root);
     }
     for tool in ["apt-get", "dpkg-deb"] {
@@ -83,16 +89,14 @@ pub fn make(architecture: &str) -> Result<PathBuf, String> {
         ));
     }
     let state = target().join("roots").join(format!("apt-{architecture}"));
-    let options = apt_options(&state, architecture)?;
+    let (suite, options) = match twin_of {
+        Some(suite) => (suite, updated(&state, architecture, suite)?),
+        None => any_suite(&state, architecture)?,
+    };
     eprintln!(
-        "downloading {} packages for {architecture} …",
+        "downloading {} packages of {suite} for {architecture} …",
         PACKAGES.len()
     );
-    execute(
-        program("apt-get")
-            .args(&options)
-            .args(["-q", "-q", "update"]),
-    )?;
     execute(
         program("apt-get")
             .args(&options)
@@ -122,18 +126,59 @@ pub fn make(architecture: &str) -> Result<PathBuf, String> {
         count += 1;
     }
     finish(&root).map_err(|e| format!("{}: {e}", root.display()))?;
-    fs::write(&stamp, wanted).map_err(|e| format!("{}: {e}", stamp.display()))?;
+    let stamp = root.with_extension("stamp");
+    fs::write(&stamp, stamp_of(suite)).map_err(|e| format!("{}: {e}", stamp.display()))?;
     eprintln!("unpacked {count} packages for {architecture}");
     Ok(root)
 }
 
+/// What the stamp beside a whole root says.
+fn stamp_of(suite: &str) -> String {
+    format!("{VERSION} {suite} {}\n", PACKAGES.join(" "))
+}
+
+/// The suite that a root was made of, if it is whole.
+fn made_of(root: &Path) -> Option<&'static str> {
+    let found = fs::read_to_string(root.with_extension("stamp")).ok()?;
+    SUITES.into_iter().find(|suite| found == stamp_of(suite))
+}
+
+/// The first suite whose index can be had, and apt's options for it.
+pub(crate) fn any_suite(
+    state: &Path,
+    architecture: &str,
+) -> Result<(&'static str, Vec<String>), String> {
+    let mut reasons = Vec::new();
+    for suite in SUITES {
+        match updated(state, architecture, suite) {
+            Ok(options) => return Ok((suite, options)),
+            Err(reason) => {
+                eprintln!("the index of {suite} for {architecture} cannot be had now");
+                reasons.push(format!("{suite}: {reason}"));
+            }
+        }
+    }
+    Err(reasons.join("; "))
+}
+
+/// apt's options for a suite whose index has been fetched.
+fn updated(state: &Path, architecture: &str, suite: &str) -> Result<Vec<String>, String> {
+    let options = apt_options(state, architecture, suite)?;
+    execute(
+        program("apt-get")
+            .args(&options)
+            .args(["-q", "-q", "update"]),
+    )?;
+    Ok(options)
+}
+
 /// apt's options for a state of our own: nothing of the host's lists, caches or database.
-pub(crate) fn apt_options(state: &Path, architecture: &str) -> Result<Vec<String>, String> {
+fn apt_options(state: &Path, architecture: &str, suite: &str) -> Result<Vec<String>, String> {
     for part in ["lists/partial", "archives/partial", "etc"] {
         fs::create_dir_all(state.join(part)).map_err(|e| format!("{}: {e}", state.display()))?;
     }
     let sources = state.join("etc/sources.list");
-    let line = format!("deb [signed-by={KEYRING}] {} {SUITE} main\n", mirror()?);
+    let line = format!("deb [signed-by={KEYRING}] {} {suite} main\n", mirror()?);
     fs::write(&sources, line).map_err(|e| format!("{}: {e}", sources.display()))?;
     let status = state.join("status");
     fs::write(&status, "").map_err(|e| format!("{}: {e}", status.display()))?;
