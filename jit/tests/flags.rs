@@ -63,6 +63,79 @@ fn a_conversion_of_a_constant_raises_its_flags() {
 }
 
 #[test]
+fn a_conversion_of_what_only_simplification_shows_to_be_constant_raises_its_flags() {
+    // orn s4,s4,s4; fcvt.s.lu ft11,s4; ecall
+    let code = bytes(&[&[0x6a33, 0x414a, 0x7fd3, 0xd03a], &ECALL[..]].concat());
+    assert_eq!(both(&code, &floats()).state.fflags, NX);
+}
+
+/// A loop that skips `body`, which would raise NX, and then one that does not.
+fn skipped(before: &[u16], body: &[u16]) {
+    // 1: beqz a1,2f; body; 2: addi a0,a0,-1; bnez a0,1b; ecall
+    let length = 2 * body.len() as u16 + 2;
+    let back = (-(i32::from(length) + 2)) as u16;
+    let bit = |value: u16, from: u32, to: u32| (value >> from & 1) << to;
+    let branch = |op: u16, offset: u16| {
+        op | bit(offset, 8, 12)
+            | (offset >> 3 & 3) << 10
+            | (offset >> 6 & 3) << 5
+            | (offset >> 1 & 3) << 3
+            | bit(offset, 5, 2)
+    };
+    let start = [before, &[branch(0xc181, length)], body].concat();
+    let end = [&[0x157d, branch(0xe101, back)], &ECALL[..]].concat();
+    let code = bytes(&[start, end].concat());
+    let mut state = floats();
+    state.x[10] = 10;
+    state.x[14] = (1 << 53) + 1;
+    assert_eq!(both(&code, &state).state.fflags, 0);
+    state.x[11] = 1;
+    assert_eq!(both(&code, &state).state.fflags, NX);
+}
+
+/// fdiv.d ft2,fa3,fa1
+const DIVIDE_A3: [u16; 2] = [0xf153, 0x1ab6];
+
+#[test]
+fn a_skipped_division_of_what_was_stored_before_the_loop_raises_nothing() {
+    // fsd fa0,0(a2); in the loop: fld fa3,0(a2); fdiv.d
+    skipped(&[0xa208], &[&[0x2214], &DIVIDE_A3[..]].concat());
+}
+
+#[test]
+fn a_skipped_division_of_what_was_stored_in_the_loop_raises_nothing() {
+    // fsd fa0,0(a2); fld fa3,0(a2); fdiv.d
+    skipped(&[], &[&[0xa208, 0x2214], &DIVIDE_A3[..]].concat());
+}
+
+#[test]
+fn a_skipped_division_of_what_was_loaded_before_the_loop_raises_nothing() {
+    // fsd fa0,0(a2); fence; fld fa3,0(a2); in the loop: fld fa3,0(a2); fdiv.d
+    let before = [0xa208, 0x000f, 0x0ff0, 0x2214];
+    skipped(&before, &[&[0x2214], &DIVIDE_A3[..]].concat());
+}
+
+#[test]
+fn a_skipped_division_of_bits_that_do_not_change_raises_nothing() {
+    // fmv.x.d a4,fa0; in the loop: sub a3,a0,a0; add a3,a3,a4; fmv.d.x fa3,a3; fdiv.d
+    let bits = [0x06b3, 0x40a5, 0x96ba, 0x86d3, 0xf206];
+    skipped(&[0x0753, 0xe205], &[&bits, &DIVIDE_A3[..]].concat());
+}
+
+#[test]
+fn a_skipped_division_of_a_number_whose_sign_is_changed_back_raises_nothing() {
+    // fcvt.d.w fa5,a0; fsgnjx.d fa3,fa0,fa5; fsgnjx.d fa3,fa3,fa5; fdiv.d
+    let back = [0x07d3, 0xd205, 0x26d3, 0x22f5, 0xa6d3, 0x22f6];
+    skipped(&[], &[&back, &DIVIDE_A3[..]].concat());
+}
+
+#[test]
+fn a_skipped_conversion_of_an_integer_that_does_not_change_raises_nothing() {
+    // sub a3,a0,a0; add a3,a3,a4; fcvt.d.l fa3,a3
+    skipped(&[], &[0x06b3, 0x40a5, 0x96ba, 0xf6d3, 0xd226]);
+}
+
+#[test]
 fn flags_cleared_between_two_equal_divisions_are_raised_again() {
     // fdiv.d ft2,fa0,fa1; fsflags zero; fdiv.d ft3,fa0,fa1; frflags a0; ecall
     let second = [0x1073, 0x0010, 0x71d3, 0x1ab5, 0x2573, 0x0010];

@@ -195,7 +195,12 @@ fn options(mut options: EngineOptions) -> EngineOptions {
 /// The address that `text` means: a symbol, or a number in hexadecimal.
 fn place(text: &str, symbols: &Symbols) -> Result<(u64, u64), Error> {
     if let Some(symbol) = symbols.find(text) {
-        return Ok((symbol.start, symbol.start + symbol.size));
+        // Assembly need not say how long its functions are; the region does then.
+        let end = match symbol.size {
+            0 => 0,
+            size => symbol.start + size,
+        };
+        return Ok((symbol.start, end));
     }
     let digits = text.strip_prefix("0x").unwrap_or(text);
     if let Ok(address) = u64::from_str_radix(digits, 16) {

@@ -3,12 +3,14 @@
 //! notice but for the flags that floating point raises.
 //!
 //! An operation stays in a loop if one of its operands comes from an instruction or a block
-//! parameter in that loop that cannot be moved itself. This is a check of what was emitted, so
+//! parameter in that loop that cannot be moved itself. Loads are such instructions: sequence points
+//! behind stores of floating-point numbers and at the end of loops keep Cranelift from knowing what
+//! they load. This is a check of what was emitted, so
 //! that nothing depends on how the translator made it.
 
 use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::flowgraph::ControlFlowGraph;
-use cranelift_codegen::ir::{Block, Function, Inst, InstructionData, Value, ValueDef};
+use cranelift_codegen::ir::{Block, Function, Inst, InstructionData, Opcode, Value, ValueDef};
 use cranelift_codegen::loop_analysis::LoopAnalysis;
 use std::collections::HashMap;
 
@@ -159,19 +161,67 @@ impl Placement<'_> {
         home
     }
 
-    /// The last of the operands' homes.
+    /// The block that a movable instruction cannot be moved before. Only what no simplification
+    /// makes independent of an operand counts: integer arithmetic may turn out to be a constant.
     fn home_of_operands(&mut self, inst: Inst) -> Option<Block> {
         let func = self.func;
-        let mut last: Option<Block> = None;
-        for &operand in func.dfg.inst_args(inst) {
-            let home = self.home(operand);
-            last = match (last, home) {
-                (Some(a), Some(b)) if self.domtree.block_dominates(b, a) => Some(a),
-                (a, None) => a,
-                (_, b) => b,
-            };
+        let operands = func.dfg.inst_args(inst);
+        match func.dfg.insts[inst].opcode() {
+            // All operands count.
+            Opcode::Fadd
+            | Opcode::Fsub
+            | Opcode::Fmul
+            | Opcode::Fdiv
+            | Opcode::Sqrt
+            | Opcode::Fma
+            | Opcode::Fcmp
+            | Opcode::Fneg
+            | Opcode::Fabs
+            | Opcode::Fpromote
+            | Opcode::Fdemote
+            | Opcode::Nearest
+            | Opcode::Floor
+            | Opcode::Ceil
+            | Opcode::FcvtFromSint
+            | Opcode::FcvtFromUint
+            | Opcode::Bitcast
+            | Opcode::ScalarToVector
+            | Opcode::Extractlane => self.last_home(operands),
+            // The sign may turn out to be known.
+            Opcode::Fcopysign => self.home(operands[0]),
+            // The result may turn out to be either of two values.
+            Opcode::Select => self.first_home(&operands[1..]),
+            Opcode::Insertlane => self.first_home(operands),
+            _ => None,
         }
-        last
+    }
+
+    /// The last of the homes.
+    fn last_home(&mut self, values: &[Value]) -> Option<Block> {
+        let homes = values.iter().filter_map(|&value| self.home(value));
+        let homes: Vec<Block> = homes.collect();
+        let later = |a, b| {
+            if self.domtree.block_dominates(b, a) {
+                a
+            } else {
+                b
+            }
+        };
+        homes.into_iter().reduce(later)
+    }
+
+    /// The first of the homes; none if a value has none.
+    fn first_home(&mut self, values: &[Value]) -> Option<Block> {
+        let homes = values.iter().map(|&value| self.home(value));
+        let homes: Vec<Block> = homes.collect::<Option<_>>()?;
+        let earlier = |a, b| {
+            if self.domtree.block_dominates(b, a) {
+                b
+            } else {
+                a
+            }
+        };
+        homes.into_iter().reduce(earlier)
     }
 
     /// Whether Cranelift takes it for a mere computation.
@@ -182,10 +232,12 @@ impl Placement<'_> {
         if let InstructionData::Load { flags, .. } = *data {
             return dfg.mem_flags[flags].readonly();
         }
-        !(opcode.can_load()
-            || opcode.can_store()
-            || opcode.can_trap()
-            || opcode.is_call()
-            || opcode.other_side_effects())
+        // One with several results stays where it is.
+        dfg.inst_results(inst).len() == 1
+            && !(opcode.can_load()
+                || opcode.can_store()
+                || opcode.can_trap()
+                || opcode.is_call()
+                || opcode.other_side_effects())
     }
 }

@@ -360,6 +360,7 @@ impl Translator<'_, '_> {
                     .iconst(bits, (1u64 << (bits.bits() - 1)) as i64);
                 let sign = self.b.ins().band(y, top);
                 let value = self.b.ins().bxor(x, sign);
+                let value = self.opaque(value);
                 self.b.ins().bitcast(ty, MemFlagsData::new(), value)
             }
         };
@@ -499,9 +500,7 @@ impl Translator<'_, '_> {
         let x = self.x(o.rs1);
         let result = Result::Float(o.rd, ty);
         let exact = ty == types::F64 && from == types::I32;
-        // Cranelift does a conversion at compile time if it finds the integer to be a constant,
-        // which only its own simplification may show: inexact would not be raised.
-        if !(exact || self.is_hosts(o.rm) && !self.settings.host_flags) {
+        if !(exact || self.is_hosts(o.rm)) {
             return self.help(insn, &[x], result);
         }
         let x = if from == types::I64 {
@@ -514,6 +513,7 @@ impl Translator<'_, '_> {
                 self.b.ins().uextend(types::I64, word)
             }
         };
+        let x = if exact { x } else { self.opaque(x) };
         let value = if signed || from == types::I32 {
             self.b.ins().fcvt_from_sint(ty, x)
         } else {
@@ -522,6 +522,9 @@ impl Translator<'_, '_> {
         if exact {
             self.require_valid_mode(o.rm);
             return self.put(result, value);
+        }
+        if self.settings.host_flags {
+            return self.raise(value, &[], o.rd, ty);
         }
         let good = self.is_guarded();
         self.settle_float(good, value, insn, &[x], result);
@@ -584,6 +587,7 @@ impl Translator<'_, '_> {
     pub(super) fn single_of_bits(&mut self, o: XmvF) {
         let x = self.x(o.rs1);
         let bits = self.b.ins().ireduce(types::I32, x);
+        let bits = self.opaque(bits);
         let value = self.b.ins().bitcast(types::F32, MemFlagsData::new(), bits);
         self.set_f32(o.rd, value);
     }
@@ -596,6 +600,7 @@ impl Translator<'_, '_> {
 
     pub(super) fn double_of_bits(&mut self, o: XmvF) {
         let x = self.x(o.rs1);
+        let x = self.opaque(x);
         let value = self.b.ins().bitcast(types::F64, MemFlagsData::new(), x);
         self.set_f64(o.rd, value);
     }

@@ -121,5 +121,8 @@ impl Translator<'_, '_> {
         self.keep_store();
         let flags = self.guest();
         self.b.ins().store(flags, value, base, offset);
+        // A load of it is done, and not taken for the number that was stored: what is made of it
+        // must stay where it is, see `analysis/placement.rs`.
+        self.b.ins().sequence_point();
     }
 }

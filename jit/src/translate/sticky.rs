@@ -50,6 +50,18 @@ impl Translator<'_, '_> {
         }
     }
 
+    /// The same integer, as a value that Cranelift can neither find to be a constant nor compute
+    /// anywhere but here: it does not look into additions that tell of overflow. What floating
+    /// point makes of it raises its flags when the guest executes it.
+    pub(super) fn opaque(&mut self, x: Value) -> Value {
+        if !self.settings.host_flags {
+            return x;
+        }
+        let ty = self.b.func.dfg.value_type(x);
+        let zero = self.b.ins().iconst(ty, 0);
+        self.b.ins().sadd_overflow(x, zero).0
+    }
+
     /// Whether the instruction being translated is left to the helper.
     pub(super) fn is_helped(&self) -> bool {
         self.helped.contains(&self.now.pc)
