@@ -122,6 +122,7 @@ unsafe fn fork_with_locks(kernel: &Kernel) -> Result<i32, Errno> {
     let _view = kernel.view.fork_guard();
     let _umask = kernel.umask.lock();
     let _observer = kernel.observer.lock();
+    let _main = kernel.main.lock();
     let _space = kernel.space.fork_guard();
     // SAFETY: the caller's promise, and the locks above.
     unsafe { host::process::fork() }
@@ -147,7 +148,8 @@ fn become_child(task: &mut Task, args: &CloneArgs, pipe: Option<(OwnedFd, OwnedF
     task.tid = pid;
     task.shared.tid.store(pid, Ordering::SeqCst);
     task.shared.sleeper.adopt();
-    crate::signal::host::register(&task.shared);
+    crate::signal::host::forked();
+    crate::signal::host::register(&kernel, &task.shared);
     {
         let mut tasks = kernel.tasks.lock();
         tasks.by_tid.clear();

@@ -143,6 +143,6 @@ fn end_other_threads(task: &mut Task) {
         task.tid = kernel.pid();
         task.shared.tid.store(task.tid, Ordering::SeqCst);
         tasks.by_tid.insert(task.tid, task.shared.clone());
-        signal::host::register(&task.shared);
+        signal::host::register(&kernel, &task.shared);
     }
 }

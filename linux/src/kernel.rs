@@ -78,6 +78,8 @@ pub(crate) struct Kernel {
     pub observer: Lock<Option<Arc<dyn Observer>>>,
     /// The observer wants lines of trace.
     pub trace: AtomicBool,
+    /// The main thread, for signals that arrive elsewhere.
+    pub main: Lock<Option<crate::signal::host::Registered>>,
 }
 
 impl Kernel {

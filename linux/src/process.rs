@@ -95,7 +95,7 @@ impl Process {
 
     pub(crate) fn with_tasks(kernel: Arc<Kernel>, mut tasks: Vec<Task>, current: usize) -> Process {
         if let Some(main) = tasks.first() {
-            signal::host::register(&main.shared);
+            signal::host::register(&kernel, &main.shared);
         }
         for task in &tasks {
             kernel
@@ -292,6 +292,7 @@ pub(crate) fn new_kernel(
         hold_exit: AtomicBool::new(false),
         observer: Lock::new(None),
         trace: AtomicBool::new(false),
+        main: Lock::default(),
     }))
 }
 

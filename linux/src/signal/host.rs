@@ -18,6 +18,8 @@ thread_local! {
 
 /// A guest thread for handlers that run on another thread of the host process, see [`register`].
 static ANY: AtomicPtr<TaskShared> = AtomicPtr::new(std::ptr::null_mut());
+/// How many handlers are using what they found in [`ANY`].
+static USING_ANY: AtomicU32 = AtomicU32::new(0);
 /// Something is in the slots.
 static ARRIVED: AtomicBool = AtomicBool::new(false);
 static ORDER: AtomicU64 = AtomicU64::new(0);
@@ -65,15 +67,19 @@ pub(crate) fn caught(info: HostInfo) {
     }
     ARRIVED.store(true, Ordering::SeqCst);
     let current = CURRENT.with(Cell::get);
-    let task = if current.is_null() {
-        ANY.load(Ordering::SeqCst).cast_const()
-    } else {
-        current
-    };
-    if !task.is_null() {
-        // SAFETY: `Entered` or `register` keep it alive.
-        unsafe { (*task).wake() };
+    if !current.is_null() {
+        // SAFETY: whoever made `Entered` keeps it alive.
+        unsafe { (*current).wake() };
+        return;
     }
+    USING_ANY.fetch_add(1, Ordering::SeqCst);
+    let any = ANY.load(Ordering::SeqCst);
+    if !any.is_null() {
+        // SAFETY: `Registered` keeps it alive until it is not in `ANY` any more and nobody counts
+        // in `USING_ANY`.
+        unsafe { (*any).wake() };
+    }
+    USING_ANY.fetch_sub(1, Ordering::SeqCst);
 }
 
 /// Keeps a guest thread known to the handler while a host thread runs it. The caller keeps the
@@ -89,13 +95,39 @@ pub(crate) fn enter(task: &Arc<TaskShared>) -> Entered {
     Entered { before }
 }
 
+/// Keeps a guest thread alive that handlers may find in [`ANY`].
+pub(crate) struct Registered(Arc<TaskShared>);
+
 /// Makes a guest thread the one that the handler wakes when it runs on a host thread that runs
-/// none: the process's main thread. One reference is never given back, since a handler may hold
-/// the pointer at any time; it is small, and there is one for each process.
-pub(crate) fn register(task: &Arc<TaskShared>) {
-    let pointer = Arc::as_ptr(task).cast_mut();
-    if ANY.swap(pointer, Ordering::SeqCst) != pointer {
-        std::mem::forget(task.clone());
+/// none: the process's main thread.
+pub(crate) fn register(kernel: &Kernel, task: &Arc<TaskShared>) {
+    ANY.store(Arc::as_ptr(task).cast_mut(), Ordering::SeqCst);
+    let mut main = kernel.main.lock();
+    if !main.as_ref().is_some_and(|main| Arc::ptr_eq(&main.0, task)) {
+        *main = Some(Registered(task.clone()));
+    }
+}
+
+/// The calling thread is the only one of a new host process. Handlers that ran on other threads
+/// of its parent will never finish here.
+pub(crate) fn forked() {
+    USING_ANY.store(0, Ordering::SeqCst);
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let own = Arc::as_ptr(&self.0).cast_mut();
+        // Another thread, or another process of this library's user, may have taken the place.
+        let _ = ANY.compare_exchange(
+            own,
+            std::ptr::null_mut(),
+            Ordering::SeqCst,
+            Ordering::SeqCst,
+        );
+        // Handlers are short, and none of them runs on this thread now.
+        while USING_ANY.load(Ordering::SeqCst) != 0 {
+            std::thread::yield_now();
+        }
     }
 }
 
