@@ -2,13 +2,17 @@
 
 use super::wire::Qid;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, StatFs, Timespec,
-    Timestamps, Uid,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Stat, StatFs,
+    Timespec, Timestamps, Uid,
 };
 use rustix::io::{Errno, Result};
 use std::fs::File;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+
+/// Bytes of entries that the host is asked for at once.
+const LISTED: usize = 8 << 10;
 
 /// The folder cannot be shared.
 #[derive(Debug, thiserror::Error)]
@@ -25,11 +29,12 @@ pub(super) struct Folder {
 }
 
 /// An entry of a folder.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub name: Vec<u8>,
-    pub kind: u8,
+pub(super) struct Entry<'a> {
+    pub name: &'a [u8],
+    pub kind: FileType,
     pub inode: u64,
+    /// The offset of the one after it, as the host counts.
+    pub next: u64,
 }
 
 /// What setattr changes; what is `None` stays.
@@ -217,31 +222,6 @@ impl Folder {
         }
         Ok(())
     }
-
-    /// The entries of a folder, itself and the one above left out.
-    pub fn list(&self, folder: &File) -> Result<Vec<Entry>> {
-        let mut list = Vec::new();
-        let device = rustix::fs::fstat(folder)?.st_dev;
-        for entry in Dir::read_from(folder)? {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes().to_vec();
-            if name == b"." || name == b".." {
-                continue;
-            }
-            let kind = match entry.file_type() {
-                FileType::Directory => 4,
-                FileType::RegularFile => 8,
-                FileType::Symlink => 10,
-                _ => 0,
-            };
-            list.push(Entry {
-                name,
-                kind,
-                inode: identity(entry.ino(), device),
-            });
-        }
-        Ok(list)
-    }
 }
 
 /// A mode without set-user-ID and set-group-ID: they would count on the host.
@@ -249,20 +229,54 @@ fn plain(mode: u32) -> Mode {
     Mode::from_raw_mode(mode & 0o1777)
 }
 
+/// Shows the entries of a folder to `take` until it has enough, from an offset on: 0, or what
+/// an entry said comes after it. Itself and the one above are left out.
+pub(super) fn list(
+    folder: &File,
+    offset: u64,
+    mut take: impl FnMut(&Entry<'_>) -> bool,
+) -> Result<()> {
+    let device = rustix::fs::fstat(folder)?.st_dev;
+    rustix::fs::seek(folder, SeekFrom::Start(offset))?;
+    let mut buffer = [MaybeUninit::uninit(); LISTED];
+    let mut entries = RawDir::new(folder, &mut buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name == b"." || name == b".." {
+            continue;
+        }
+        let entry = Entry {
+            name,
+            kind: entry.file_type(),
+            inode: identity(entry.ino(), device),
+            next: entry.next_entry_cookie(),
+        };
+        if !take(&entry) {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// One number for a file of several file systems.
 fn identity(inode: u64, device: u64) -> u64 {
     inode ^ device.rotate_left(48)
 }
 
-/// A file's identity for the guest.
-pub(super) fn qid(stat: &Stat) -> Qid {
-    let kind = match FileType::from_raw_mode(stat.st_mode) {
+/// The kind of a qid.
+pub(super) fn qid_kind(kind: FileType) -> u8 {
+    match kind {
         FileType::Directory => 0x80,
         FileType::Symlink => 2,
         _ => 0,
-    };
+    }
+}
+
+/// A file's identity for the guest.
+pub(super) fn qid(stat: &Stat) -> Qid {
     Qid {
-        kind,
+        kind: qid_kind(FileType::from_raw_mode(stat.st_mode)),
         version: stat.st_mtime as u32 ^ stat.st_size as u32,
         path: identity(stat.st_ino, stat.st_dev),
     }

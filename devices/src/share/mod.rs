@@ -3,7 +3,9 @@
 //! It never leaves its folder: each file is looked up beneath it by the host's kernel, which
 //! follows no symbolic link on the way; what is neither file nor folder nor link is not opened.
 
+mod attributes;
 mod files;
+mod names;
 mod server;
 mod wire;
 

@@ -1,8 +1,7 @@
 //! The server: a message in, an answer out.
 
-use super::files::{self, Changes, Entry, Folder, ShareError};
+use super::files::{self, Folder, ShareError};
 use super::wire::{Reader, Writer, kind};
-use rustix::fs::Timestamps;
 use rustix::io::{Errno, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -15,31 +14,27 @@ pub(crate) const LARGEST: u32 = 512 << 10;
 /// Size, kind and tag of a message.
 const HEADER: usize = 7;
 /// Bytes of an answer to read and readdir before the data.
-const DATA_HEADER: u32 = HEADER as u32 + 4;
+pub(super) const DATA_HEADER: u32 = HEADER as u32 + 4;
 /// Names that a guest may hold at once.
 const MOST_FIDS: usize = 1 << 16;
-/// Names in one walk, by the protocol.
-const MOST_NAMES: u16 = 16;
 
 /// A server of one folder.
 pub struct Server {
-    folder: Folder,
+    pub(super) folder: Folder,
     message_size: u32,
-    fids: BTreeMap<u32, Fid>,
+    pub(super) fids: BTreeMap<u32, Fid>,
 }
 
 /// What a guest's number stands for.
-struct Fid {
+pub(super) struct Fid {
     /// From the shared folder, which itself has none.
-    path: Vec<u8>,
+    pub path: Vec<u8>,
     open: Option<Open>,
 }
 
-struct Open {
-    file: File,
+pub(super) struct Open {
+    pub file: File,
     flags: u32,
-    /// Of a folder, as read at offset 0.
-    entries: Vec<Entry>,
 }
 
 /// What is saved of a server. The files are the host's.
@@ -59,7 +54,7 @@ pub struct SavedFid {
 }
 
 /// What a message that is too short becomes.
-fn whole<T>(part: Option<T>) -> Result<T> {
+pub(super) fn whole<T>(part: Option<T>) -> Result<T> {
     part.ok_or(Errno::INVAL)
 }
 
@@ -126,11 +121,7 @@ impl Server {
                 let path = self.path(fid)?;
                 let file = self.folder.open_file(&path, flags)?;
                 w.qid(&files::qid(&self.folder.stat(&path)?)).u32(0);
-                self.fid(fid)?.open = Some(Open {
-                    file,
-                    flags,
-                    entries: Vec::new(),
-                });
+                self.fid(fid)?.open = Some(Open { file, flags });
             }
             kind::LCREATE => {
                 let fid = args()?;
@@ -140,11 +131,8 @@ impl Server {
                 let file = self.folder.create(&folder, name, flags, mode)?;
                 let path = files::join(&folder, name)?;
                 w.qid(&files::qid(&self.folder.stat(&path)?)).u32(0);
-                let open = Some(Open {
-                    file,
-                    flags: flags & 3,
-                    entries: Vec::new(),
-                });
+                let flags = flags & 3;
+                let open = Some(Open { file, flags });
                 *self.fid(fid)? = Fid { path, open };
             }
             kind::READ => {
@@ -212,185 +200,19 @@ impl Server {
         self.fids.get_mut(&fid).ok_or(Errno::BADF)
     }
 
-    fn path(&mut self, fid: u32) -> Result<Vec<u8>> {
+    pub(super) fn path(&mut self, fid: u32) -> Result<Vec<u8>> {
         Ok(self.fid(fid)?.path.clone())
     }
 
-    fn open(&mut self, fid: u32) -> Result<&mut Open> {
+    pub(super) fn open(&mut self, fid: u32) -> Result<&mut Open> {
         self.fid(fid)?.open.as_mut().ok_or(Errno::BADF)
     }
 
-    fn insert(&mut self, fid: u32, path: Vec<u8>) -> Result<()> {
+    pub(super) fn insert(&mut self, fid: u32, path: Vec<u8>) -> Result<()> {
         if self.fids.len() >= MOST_FIDS {
             return Err(Errno::MFILE);
         }
         self.fids.insert(fid, Fid { path, open: None });
-        Ok(())
-    }
-
-    /// The new number stands for the last name only if all of them are there.
-    fn walk(&mut self, r: &mut Reader<'_>, w: &mut Writer) -> Result<()> {
-        let (fid, new, count) = (whole(r.u32())?, whole(r.u32())?, whole(r.u16())?);
-        if count > MOST_NAMES {
-            return Err(Errno::INVAL);
-        }
-        let mut path = self.path(fid)?;
-        let mut qids = Vec::new();
-        for _ in 0..count {
-            let name = whole(r.string())?;
-            let next = match name {
-                b".." => files::split(&path)
-                    .map(|(above, _)| above.to_vec())
-                    .unwrap_or_default(),
-                name => files::join(&path, name)?,
-            };
-            match self.folder.stat(&next) {
-                Ok(stat) => qids.push(files::qid(&stat)),
-                Err(error) if qids.is_empty() => return Err(error),
-                Err(_) => break,
-            }
-            path = next;
-        }
-        if qids.len() == usize::from(count) {
-            self.insert(new, path)?;
-        }
-        w.u16(qids.len() as u16);
-        for qid in &qids {
-            w.qid(qid);
-        }
-        Ok(())
-    }
-
-    fn read_folder(&mut self, r: &mut Reader<'_>, w: &mut Writer, room: u32) -> Result<()> {
-        let (fid, offset, count) = (whole(r.u32())?, whole(r.u64())?, whole(r.u32())?);
-        if offset == 0 {
-            let file = self.open(fid)?.file.try_clone().map_err(errno)?;
-            let entries = self.folder.list(&file)?;
-            self.open(fid)?.entries = entries;
-        }
-        let most = count.min(room.saturating_sub(DATA_HEADER)) as usize;
-        let mut list = Writer::default();
-        let first = usize::try_from(offset).unwrap_or(usize::MAX);
-        for (at, entry) in self.open(fid)?.entries.iter().enumerate().skip(first) {
-            // qid, offset of the next, type, name.
-            if list.0.len() + 13 + 8 + 1 + 2 + entry.name.len() > most {
-                break;
-            }
-            let kind = match entry.kind {
-                4 => 0x80,
-                10 => 2,
-                _ => 0,
-            };
-            list.u8(kind).u32(0).u64(entry.inode);
-            list.u64(at as u64 + 1).u8(entry.kind).string(&entry.name);
-        }
-        w.u32(list.0.len() as u32);
-        w.0.extend(list.0);
-        Ok(())
-    }
-
-    fn attributes(&mut self, asked: u8, r: &mut Reader<'_>, w: &mut Writer) -> Result<()> {
-        let path = self.path(whole(r.u32())?)?;
-        match asked {
-            kind::GETATTR => {
-                let stat = self.folder.stat(&path)?;
-                // All basic attributes are valid.
-                w.u64(0x7ff).qid(&files::qid(&stat));
-                w.u32(stat.st_mode).u32(stat.st_uid).u32(stat.st_gid);
-                w.u64(stat.st_nlink as u64).u64(stat.st_rdev);
-                w.u64(stat.st_size as u64)
-                    .u64(stat.st_blksize as u64)
-                    .u64(stat.st_blocks as u64);
-                w.u64(stat.st_atime as u64).u64(stat.st_atime_nsec as u64);
-                w.u64(stat.st_mtime as u64).u64(stat.st_mtime_nsec as u64);
-                w.u64(stat.st_ctime as u64).u64(stat.st_ctime_nsec as u64);
-                // Birth time, generation and data version are not known.
-                w.u64(0).u64(0).u64(0).u64(0);
-            }
-            kind::SETATTR => {
-                let valid = whole(r.u32())?;
-                let bit = |bit: u32| valid >> bit & 1 != 0;
-                let (mode, uid, gid) = (whole(r.u32())?, whole(r.u32())?, whole(r.u32())?);
-                let size = whole(r.u64())?;
-                let access = (whole(r.u64())?, whole(r.u64())?);
-                let modified = (whole(r.u64())?, whole(r.u64())?);
-                let times = Timestamps {
-                    last_access: files::time(bit(4), bit(7), access.0, access.1),
-                    last_modification: files::time(bit(5), bit(8), modified.0, modified.1),
-                };
-                let changes = Changes {
-                    mode: bit(0).then_some(mode),
-                    uid: bit(1).then_some(uid),
-                    gid: bit(2).then_some(gid),
-                    size: bit(3).then_some(size),
-                    times: (bit(4) || bit(5)).then_some(times),
-                };
-                self.folder.change(&path, &changes)?;
-            }
-            _ => {
-                let s = self.folder.statfs(&path)?;
-                // The type of file system is 9P's own.
-                w.u32(0x0102_1997).u32(s.f_bsize as u32);
-                w.u64(s.f_blocks)
-                    .u64(s.f_bfree)
-                    .u64(s.f_bavail)
-                    .u64(s.f_files)
-                    .u64(s.f_ffree);
-                w.u64(0).u32(255);
-            }
-        }
-        Ok(())
-    }
-
-    fn names(&mut self, asked: u8, r: &mut Reader<'_>, w: &mut Writer) -> Result<()> {
-        let path = self.path(whole(r.u32())?)?;
-        match asked {
-            kind::READLINK => {
-                w.string(&self.folder.read_link(&path)?);
-            }
-            kind::SYMLINK => {
-                let (name, target) = (whole(r.string())?, whole(r.string())?);
-                self.folder.make_link(&path, name, target)?;
-                w.qid(&files::qid(&self.folder.stat(&files::join(&path, name)?)?));
-            }
-            kind::MKDIR => {
-                let (name, mode) = (whole(r.string())?, whole(r.u32())?);
-                self.folder.make_folder(&path, name, mode)?;
-                w.qid(&files::qid(&self.folder.stat(&files::join(&path, name)?)?));
-            }
-            kind::LINK => {
-                let file = self.path(whole(r.u32())?)?;
-                self.folder.hard_link(&file, &path, whole(r.string())?)?;
-            }
-            kind::UNLINKAT => {
-                let (name, flags) = (whole(r.string())?, whole(r.u32())?);
-                self.folder.remove(&path, name, flags & 0x200 != 0)?;
-            }
-            kind::RENAME => {
-                let to = self.path(whole(r.u32())?)?;
-                let from = files::split(&path)?;
-                self.rename(from, (&to, whole(r.string())?))?;
-            }
-            _ => {
-                let name = whole(r.string())?;
-                let to = self.path(whole(r.u32())?)?;
-                self.rename((&path, name), (&to, whole(r.string())?))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What the guest has of it and beneath it goes by the new name.
-    fn rename(&mut self, from: (&[u8], &[u8]), to: (&[u8], &[u8])) -> Result<()> {
-        self.folder.rename(from, to)?;
-        let (old, new) = (files::join(from.0, from.1)?, files::join(to.0, to.1)?);
-        for fid in self.fids.values_mut() {
-            if let Some(rest) = fid.path.strip_prefix(&old[..])
-                && (rest.is_empty() || rest[0] == b'/')
-            {
-                fid.path = [&new, rest].concat();
-            }
-        }
         Ok(())
     }
 
@@ -416,11 +238,7 @@ impl Server {
             let open = open.and_then(|flags| {
                 let flags = flags & 3;
                 let file = self.folder.open_file(&path, flags).ok()?;
-                Some(Open {
-                    file,
-                    flags,
-                    entries: Vec::new(),
-                })
+                Some(Open { file, flags })
             });
             self.fids.insert(fid, Fid { path, open });
         }
