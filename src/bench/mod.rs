@@ -7,6 +7,7 @@
 mod cases;
 mod chart;
 mod debian;
+mod figures;
 pub mod group;
 mod host;
 mod html;
