@@ -40,6 +40,14 @@ pub struct State {
     enabled: bool,
 }
 
+impl State {
+    /// Sets the wall clock before a restore, if the guest shall see that time has passed:
+    /// nanoseconds since 1970 when mtime is this.
+    pub fn set_time(&mut self, nanoseconds: u64, mtime: u64) {
+        self.epoch = nanoseconds.wrapping_sub(mtime.wrapping_mul(TICK_NS));
+    }
+}
+
 impl Rtc {
     /// A clock that shows `epoch` nanoseconds since 1970 when mtime is 0.
     pub fn new(clock: Arc<dyn Clock>, line: Arc<dyn Line>, epoch: u64) -> Rtc {
@@ -53,12 +61,6 @@ impl Rtc {
             epoch,
             state,
         }
-    }
-
-    /// Sets the wall clock right after a restore, if the guest shall see that time has passed.
-    pub fn set_time(&mut self, nanoseconds: u64) {
-        self.state.epoch = nanoseconds.wrapping_sub(self.since_start());
-        self.update();
     }
 
     fn since_start(&self) -> u64 {

@@ -3,9 +3,11 @@
 
 #![no_main]
 
+use baby_hypervisor::machine::{Description, Image, Machine, MachineOptions, Wires};
 use baby_hypervisor::snapshot::{Bytes, Kind, Meta, Reader, checksum, space::Mappings};
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;
+use std::sync::Arc;
 
 fuzz_target!(|data: &[u8]| {
     read(data);
@@ -18,8 +20,26 @@ fn read(bytes: &[u8]) {
     let _ = reader.state::<Meta>(Kind::Meta);
     let _ = reader.state::<Mappings>(Kind::Mappings);
     let _ = reader.state::<linux::Config>(Kind::Config);
+    let _ = reader.state::<Description>(Kind::Machine);
+    if reader.section(Kind::Harts, 0).is_some() {
+        machine(&reader);
+    }
     let _ = reader.page_map();
     let _ = reader.verify(|_, _| {});
+}
+
+/// Puts harts and devices into a machine, and runs it if it takes them.
+fn machine(reader: &Reader<Bytes<'_>>) {
+    let options = MachineOptions {
+        memory: 32 << 20,
+        kernel: Some(Image::Bytes("loop".into(), 0x0000_006f_u32.to_le_bytes().to_vec())),
+        ..MachineOptions::default()
+    };
+    let mut machine = Machine::new(options, Arc::default(), Wires::none()).expect("a machine");
+    if machine.restore(reader).is_ok() {
+        let limit = machine.stats().retired + 1000;
+        let _ = machine.run(limit, || false);
+    }
 }
 
 /// Corrects the magic, the version, the length, and each checksum that can be found.

@@ -5,10 +5,12 @@
 //! by guest physical address.
 
 use crate::error::Error;
-use crate::host::pages;
+use crate::host::pages::{self, HostAccess};
+use crate::image::Piece;
 use crate::space::{PAGE, PAGE_BITS};
 use crate::word::{AtomicWord, Word};
 use std::ffi::c_void;
+use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -217,10 +219,53 @@ impl Ram {
 
     /// Gives the contents back to the host: all zeros, nothing known of any page.
     pub fn clear(&self) -> Result<(), Error> {
-        // SAFETY: the range is the mapping; nothing holds references to its bytes.
-        unsafe { pages::discard(self.host.as_ptr().cast(), self.bytes as usize) }
-            .map_err(Error::host("clear the guest's memory"))?;
+        self.zero(self.host.as_ptr().cast(), self.bytes as usize)?;
         (0..self.flags.len() as u64).for_each(|page| self.note_write(page));
+        Ok(())
+    }
+
+    /// Maps zeros over a range of the mapping, whatever is there.
+    fn zero(&self, start: *mut u8, bytes: usize) -> Result<(), Error> {
+        // SAFETY: the range is part of the mapping; nothing holds references to its bytes.
+        let done = unsafe { pages::map_anonymous(start, bytes, HostAccess::Write, false) };
+        done.map_err(|refused| {
+            if !refused.intact {
+                // Harts access RAM without a net: there must be some.
+                std::process::abort();
+            }
+            Error::host("clear the guest's memory")(refused.error)
+        })
+    }
+
+    /// Has pages be those of a file, by physical address; what the guest changes stays private. No
+    /// hart may run meanwhile. After an error the contents are of no use, but can be accessed.
+    pub fn restore(&self, pieces: &[Piece], image: BorrowedFd<'_>) -> Result<(), Error> {
+        for piece in pieces {
+            let &Piece {
+                va: pa,
+                length,
+                offset,
+            } = piece;
+            let aligned = [pa, length, offset].iter().all(|n| n.is_multiple_of(PAGE));
+            let ends = offset.checked_add(length).is_some();
+            if !aligned || !ends || length == 0 || !self.contains(pa, length) {
+                return Err(Error::Invalid { va: pa, length });
+            }
+            let start = self
+                .host
+                .as_ptr()
+                .cast::<u8>()
+                .wrapping_add((pa - self.pa) as usize);
+            let (bytes, access) = (length as usize, HostAccess::Write);
+            // SAFETY: the range is part of the mapping; nothing holds references to its bytes.
+            let done = unsafe { pages::map_file(start, bytes, access, false, image, offset) };
+            if let Err(refused) = done {
+                self.zero(start, bytes)?;
+                return Err(Error::host("map the guest's memory")(refused.error));
+            }
+            let first = (pa - self.pa) >> PAGE_BITS;
+            (first..first + (length >> PAGE_BITS)).for_each(|page| self.note_write(page));
+        }
         Ok(())
     }
 

@@ -63,6 +63,17 @@ pub struct Args {
     /// Stop when all harts together have retired COUNT instructions
     #[arg(long, value_name = "COUNT")]
     stop_at: Option<u64>,
+    /// Save the machine when all harts together have retired COUNT instructions, and end
+    #[arg(
+        long,
+        value_name = "COUNT",
+        requires = "snapshot",
+        conflicts_with = "stop_at"
+    )]
+    snapshot_at: Option<u64>,
+    /// The file that --snapshot-at and Ctrl-A s write [default of the latter: bhv-COUNT.snapshot]
+    #[arg(long, value_name = "FILE")]
+    snapshot: Option<PathBuf>,
     /// End instead of starting again when the guest asks for a reset
     #[arg(long)]
     no_reboot: bool,
@@ -119,27 +130,79 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     let terminal = Terminal::open(&signal);
-    if terminal.is_terminal() {
-        eprint!("[{}]\r\n", crate::machine::KEYS);
-    }
-    let network = options.net.is_some();
-    let mut machine = Machine::new(options, signal, terminal.wires())?;
-    let open = terminal.is_open();
-    let can_wake = || network || open.load(Ordering::Acquire);
-    let end = loop {
-        match machine.run(args.stop_at.unwrap_or(u64::MAX), can_wake)? {
-            End::Command(Command::Info) => eprint!("\r\n{}", machine.describe()),
-            End::Command(Command::Reset) => machine.reset()?,
-            End::Power(Power::Reset) if !args.no_reboot => machine.reset()?,
-            end => break end,
-        }
+    let machine = Machine::new(options, signal, terminal.wires())?;
+    let run = Run {
+        stop_at: args.stop_at,
+        snapshot_at: args.snapshot_at,
+        snapshot: args.snapshot.clone(),
+        no_reboot: args.no_reboot,
+        stats: args.stats,
+        started,
     };
-    // Ours is the terminal's usual mode.
-    drop(terminal);
-    if args.stats {
-        print_stats(&machine, started);
+    run.run(machine, terminal)
+}
+
+/// How a machine is run.
+pub struct Run {
+    pub stop_at: Option<u64>,
+    pub snapshot_at: Option<u64>,
+    pub snapshot: Option<PathBuf>,
+    pub no_reboot: bool,
+    pub stats: bool,
+    pub started: Instant,
+}
+
+impl Run {
+    /// Runs it to its end.
+    pub fn run(self, mut machine: Machine, terminal: Terminal) -> Result<ExitCode, Error> {
+        if terminal.is_terminal() {
+            eprint!("[{}]\r\n", crate::machine::KEYS);
+        }
+        let (network, open) = (machine.has_network(), terminal.is_open());
+        let can_wake = || network || open.load(Ordering::Acquire);
+        let limit = self.stop_at.or(self.snapshot_at).unwrap_or(u64::MAX);
+        let end = loop {
+            match machine.run(limit, can_wake)? {
+                End::Command(Command::Info) => eprint!("\r\n{}", machine.describe()),
+                End::Command(Command::Reset) => machine.reset()?,
+                End::Command(Command::Save) => self.save(&machine),
+                End::Power(Power::Reset) if !self.no_reboot => machine.reset()?,
+                end => break end,
+            }
+        };
+        // Ours is the terminal's usual mode.
+        drop(terminal);
+        if let (Some(count), Some(file)) = (self.snapshot_at, &self.snapshot) {
+            let retired = machine.stats().retired;
+            if end == End::Limit && retired == count {
+                machine.save(file)?;
+                eprintln!("bhv: saved at {count} instructions to {}", file.display());
+            } else {
+                eprintln!(
+                    "bhv: the machine ended after {retired} instructions, not at {count}; nothing \
+                     was saved"
+                );
+            }
+        }
+        if self.stats {
+            print_stats(&machine, self.started);
+        }
+        Ok(finish(&machine, &end))
     }
-    Ok(finish(&machine, &end))
+
+    /// What the key asks for. A failure does not stop the machine.
+    fn save(&self, machine: &Machine) {
+        let count = machine.stats().retired;
+        let usual = || format!("bhv-{count}.snapshot").into();
+        let file = self.snapshot.clone().unwrap_or_else(usual);
+        match machine.save(&file) {
+            Ok(()) => eprint!(
+                "\r\n[saved at {count} instructions to {}]\r\n",
+                file.display()
+            ),
+            Err(error) => eprint!("\r\n{}\r\n", error.report().replace('\n', "\r\n")),
+        }
+    }
 }
 
 /// The exit code, and what there is to say about it.

@@ -5,6 +5,7 @@ mod demo;
 mod diff;
 mod explain;
 mod options;
+mod resume;
 mod run;
 
 use clap::{Parser, Subcommand};
@@ -28,8 +29,8 @@ enum Command {
     Run(run::Args),
     /// Boot a whole machine
     Boot(boot::Args),
-    /// Go on with a program from a snapshot
-    Resume(run::ResumeArgs),
+    /// Go on with a program or a machine from a snapshot
+    Resume(resume::Args),
     /// Run both engines side by side and stop at the first difference
     Diff(diff::Args),
     /// Show guest code, Cranelift IR and host code of a region side by side
@@ -53,7 +54,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Boot(args) => boot::run(&args),
-        Command::Resume(args) => run::resume(&args),
+        Command::Resume(args) => resume::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Snapshot(args) => crate::snapshot::command::run(&args),

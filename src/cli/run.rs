@@ -1,4 +1,4 @@
-//! `bhv run` and `bhv resume`.
+//! `bhv run`.
 
 use super::options::{EngineOptions, GuestOptions};
 use crate::{Error, Exit, Launch, Progress, Running};
@@ -37,24 +37,6 @@ pub struct Args {
     command: Vec<OsString>,
 }
 
-/// Go on with a program from a snapshot
-#[derive(clap::Args)]
-pub struct ResumeArgs {
-    #[command(flatten)]
-    engine: EngineOptions,
-    /// Save it again when it has retired COUNT instructions in all, and end
-    #[arg(long, value_name = "COUNT", requires = "snapshot")]
-    snapshot_at: Option<u64>,
-    /// The file that --snapshot-at writes
-    #[arg(long, value_name = "FILE", requires = "snapshot_at")]
-    snapshot: Option<PathBuf>,
-    /// Name every system call with its arguments and result, on stderr
-    #[arg(long)]
-    trace: bool,
-    /// The snapshot
-    file: PathBuf,
-}
-
 /// `bhv run`.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let stats = Stats::wanted(args.engine.stats);
@@ -75,19 +57,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
     finish(&mut running, until, stats)
 }
 
-/// `bhv resume`.
-pub fn resume(args: &ResumeArgs) -> Result<ExitCode, Error> {
-    let stats = Stats::wanted(args.engine.stats);
-    let mut running = crate::resume(&args.file, args.engine.engine(true))?;
-    if args.trace {
-        running.process().observe(Arc::new(Tracer));
-    }
-    let until = args.snapshot_at.zip(args.snapshot.as_ref());
-    finish(&mut running, until, stats)
-}
-
 /// Runs to the end, or to the count at which to save; ends as the guest ended.
-fn finish(
+pub fn finish(
     running: &mut Running,
     until: Option<(u64, &PathBuf)>,
     stats: Option<Stats>,
@@ -123,14 +94,15 @@ fn end(running: &Running, exit: &Exit, stats: Option<Stats>) -> ! {
 }
 
 /// What --stats prints at the end.
-struct Stats {
+pub struct Stats {
     started: Instant,
     /// Standard error, under a number of our own: the guest may close its own.
     to: File,
 }
 
 impl Stats {
-    fn wanted(wanted: bool) -> Option<Stats> {
+    /// If they are wanted.
+    pub fn wanted(wanted: bool) -> Option<Stats> {
         let started = Instant::now();
         let to = std::io::stderr().as_fd().try_clone_to_owned();
         let to = wanted.then_some(to)?.ok()?;

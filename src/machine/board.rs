@@ -15,6 +15,7 @@ use devices::{
 };
 use hart::Io;
 use memory::Ram;
+use std::fs::File;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,6 +23,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const EXACT_EPOCH: u64 = 1_767_225_600_000_000_000;
 /// How long a disk takes on an exact clock: 100 µs.
 const DISK_LATENCY: u64 = TICKS_PER_SECOND / 10_000;
+
+/// The devices of a machine, and what to know of its disks.
+pub struct Built {
+    pub bus: Bus,
+    /// For each disk the file of its overlay, if it has one.
+    pub overlays: Vec<Option<File>>,
+    pub disk_sizes: Vec<u64>,
+}
 
 /// The devices of a machine.
 pub fn bus(
@@ -32,7 +41,7 @@ pub fn bus(
     lines: &[Arc<HartLines>],
     input: Box<dyn devices::Input>,
     output: Box<dyn devices::Output>,
-) -> Result<Bus, Error> {
+) -> Result<Built, Error> {
     let plic = Plic::new(lines.to_vec());
     let line = |place: &Place| {
         let line = place.interrupt.and_then(|source| plic.line(source));
@@ -63,8 +72,19 @@ pub fn bus(
         virtio(0, Box::new(Rng::new(entropy)))?,
     ];
     let mut functions: Vec<Box<dyn Function>> = Vec::new();
+    let (mut overlays, mut disk_sizes) = (Vec::new(), Vec::new());
     for (number, disk) in options.disks.iter().enumerate() {
-        functions.push(Box::new(block(disk, number, options.clock, signal)?));
+        let (disk, overlay) = opened(disk)?;
+        overlays.push(overlay);
+        disk_sizes.push(disk.size());
+        let read_only = options.disks[number].access == DiskAccess::Read;
+        functions.push(Box::new(block(
+            disk,
+            read_only,
+            number,
+            options.clock,
+            signal,
+        )?));
     }
     if let Some(config) = &options.net {
         let network = Nat::start(config.clone(), signal.clone());
@@ -85,35 +105,52 @@ pub fn bus(
     for (place, device) in devices {
         bus.attach(place, device).map_err(internal)?;
     }
-    Ok(bus)
+    Ok(Built {
+        bus,
+        overlays,
+        disk_sizes,
+    })
+}
+
+/// A disk, and the file of its overlay if it has one.
+fn opened(image: &DiskOptions) -> Result<(Box<dyn Disk>, Option<File>), Error> {
+    let read_only = image.access != DiskAccess::Write;
+    let opened = disk::open(&image.path, read_only)
+        .map_err(|error| Error::usage(error.to_string(), "look at --disk"))?;
+    match image.access {
+        DiskAccess::Read | DiskAccess::Write => Ok((opened, None)),
+        DiskAccess::Overlay => {
+            let made = Overlay::new(opened).and_then(|overlay| {
+                let contents = overlay.contents()?;
+                Ok((Box::new(overlay) as Box<dyn Disk>, Some(contents)))
+            });
+            made.map_err(|source| Error::File {
+                path: image.path.clone(),
+                source,
+            })
+        }
+    }
 }
 
 fn block(
-    image: &DiskOptions,
+    disk: Box<dyn Disk>,
+    read_only: bool,
     number: usize,
     clock: ClockKind,
     signal: &Arc<Signal>,
 ) -> Result<Block, Error> {
-    let read_only = image.access != DiskAccess::Write;
-    let opened = disk::open(&image.path, read_only)
-        .map_err(|error| Error::usage(error.to_string(), "look at --disk"))?;
-    let failed = |source| Error::File {
-        path: image.path.clone(),
-        source,
-    };
-    let disk: Box<dyn Disk> = match image.access {
-        DiskAccess::Overlay => Box::new(Overlay::new(opened).map_err(failed)?),
-        DiskAccess::Read | DiskAccess::Write => opened,
-    };
     let pace = match clock {
         ClockKind::Exact => Pace::Exact {
             latency: DISK_LATENCY,
         },
         ClockKind::Host => Pace::Host,
     };
-    let read_only = image.access == DiskAccess::Read;
     let name = format!("disk{number}");
-    Block::new(disk, read_only, &name, pace, signal.clone()).map_err(failed)
+    let made = Block::new(disk, read_only, &name, pace, signal.clone());
+    made.map_err(|source| Error::File {
+        path: name.into(),
+        source,
+    })
 }
 
 /// A mistake of ours that has to be told all the same.

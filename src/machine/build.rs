@@ -12,6 +12,8 @@ use devices::{Bus, HartLines, description, layout};
 use hart::{HartState, Io, Privileged, SystemMemory};
 use interp::Interp;
 use memory::Ram;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::sync::Arc;
 
 /// The ISA string of a hart: single-letter extensions and the others.
@@ -22,7 +24,7 @@ const EXTENSIONS: &[&str] = &[
 ];
 
 /// What a hart does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Status {
     /// It executes instructions.
     Running,
@@ -47,6 +49,10 @@ pub struct Machine {
     pub(super) options: MachineOptions,
     pub(super) ram: Arc<Ram>,
     pub(super) bus: Arc<Bus>,
+    /// For each disk the file of its overlay, if it has one.
+    pub(super) overlays: Vec<Option<File>>,
+    /// Their sizes in bytes.
+    pub(super) disk_sizes: Vec<u64>,
     pub(super) clock: Arc<MachineClock>,
     pub(super) signal: Arc<Signal>,
     pub(super) harts: Vec<Hart>,
@@ -59,6 +65,8 @@ pub struct Machine {
     pub(super) turn: usize,
     pub(super) left: u64,
     pub(super) stats: Stats,
+    /// Whether its files may be read again.
+    pub(super) may_reset: bool,
     /// The device tree as the guest gets it.
     dtb: Vec<u8>,
 }
@@ -92,6 +100,19 @@ impl Machine {
         signal: Arc<Signal>,
         wires: Wires,
     ) -> Result<Machine, Error> {
+        let own_firmware = options.firmware.is_none();
+        let mut machine = Machine::assemble(options, own_firmware, signal, wires)?;
+        machine.start()?;
+        Ok(machine)
+    }
+
+    /// A machine with nothing in its memory.
+    pub(super) fn assemble(
+        options: MachineOptions,
+        own_firmware: bool,
+        signal: Arc<Signal>,
+        wires: Wires,
+    ) -> Result<Machine, Error> {
         check(&options)?;
         let ram = Arc::new(Ram::new(layout::RAM, options.memory)?);
         let clock = Arc::new(MachineClock::new(options.clock));
@@ -103,9 +124,8 @@ impl Machine {
             output,
             debug,
         } = wires;
-        let bus = Arc::new(board::bus(
-            &options, &ram, &clock, &signal, &lines, input, output,
-        )?);
+        let built = board::bus(&options, &ram, &clock, &signal, &lines, input, output)?;
+        let bus = Arc::new(built.bus);
         let dtb = tree(&options, &bus, None)?;
         let io: Arc<dyn Io> = Arc::new(Board {
             bus: bus.clone(),
@@ -119,11 +139,13 @@ impl Machine {
             traps: 0,
         };
         let harts = lines.into_iter().enumerate().map(hart).collect();
-        let sbi = options.firmware.is_none().then(|| Sbi::new(debug));
-        let mut machine = Machine {
+        let sbi = own_firmware.then(|| Sbi::new(debug));
+        Ok(Machine {
             options,
             ram,
             bus,
+            overlays: built.overlays,
+            disk_sizes: built.disk_sizes,
             clock,
             signal,
             harts,
@@ -133,10 +155,9 @@ impl Machine {
             turn: 0,
             left: 0,
             stats: Stats::default(),
+            may_reset: true,
             dtb,
-        };
-        machine.start()?;
-        Ok(machine)
+        })
     }
 
     /// Loads everything and puts the harts where they begin.
@@ -168,6 +189,13 @@ impl Machine {
 
     /// As after power-on; all files are read again.
     pub fn reset(&mut self) -> Result<(), Error> {
+        if !self.may_reset {
+            return Err(Error::usage(
+                "the guest wants to start again, and its kernel is not at hand: a machine from a \
+                 snapshot opens no file by itself",
+                "resume it with --trust, boot it anew, or end it there with --no-reboot",
+            ));
+        }
         self.bus.reset();
         self.ram.clear()?;
         (self.turn, self.left) = (0, 0);
@@ -181,6 +209,11 @@ impl Machine {
     pub fn forget(&mut self) {
         self.interp.clear();
         self.harts.iter().for_each(|hart| hart.memory.forget());
+    }
+
+    /// Whether something may come in by a network.
+    pub fn has_network(&self) -> bool {
+        self.options.net.is_some()
     }
 
     /// The device tree as the guest gets it.

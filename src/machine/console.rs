@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const ESCAPE: u8 = 1;
 
 /// What the keys behind the escape key do.
-pub const KEYS: &str = "Ctrl-A x ends, r resets, i tells where the harts are, \
+pub const KEYS: &str = "Ctrl-A x ends, s saves, r resets, i tells where the harts are, \
                         Ctrl-A sends itself";
 
 /// Stdin and stdout as a machine's console.
@@ -114,6 +114,7 @@ impl Keys {
             b'x' | b'q' => Key::Command(Command::Quit),
             b'r' => Key::Command(Command::Reset),
             b'i' => Key::Command(Command::Info),
+            b's' => Key::Command(Command::Save),
             ESCAPE => Key::Guest(ESCAPE),
             _ => {
                 eprint!("\r\n[{KEYS}]\r\n");

@@ -7,14 +7,16 @@ use crate::snapshot::{checksum, codec};
 const CHUNK: usize = 1 << 20;
 
 impl Machine {
-    /// Of all harts, RAM and devices.
+    /// Of all harts, RAM, devices and what was written over disks.
     pub fn state_hash(&self) -> Result<u64, String> {
         let mut words = vec![self.position];
         for hart in &self.harts {
             words.push(checksum::of(&codec::encode(&hart.state)?));
             words.push(checksum::of(&codec::encode(&*hart.memory.privileged())?));
         }
-        words.push(checksum::of(&codec::encode(&self.bus.save())?));
+        let devices = self.bus.save();
+        words.push(checksum::of(&codec::encode(&devices)?));
+        words.extend(self.overlay_hashes(&devices)?);
         let mut chunk = vec![0; CHUNK];
         for at in (0..self.ram.len()).step_by(CHUNK) {
             self.ram.read(self.ram.pa() + at, &mut chunk);

@@ -6,6 +6,7 @@
 //! | putting it together, starting it again | `build.rs` |
 //! | files into memory: kernel, firmware, initial RAM disk, device tree | `load.rs` |
 //! | devices at their places | `board.rs` |
+//! | saving it and going on | `saved.rs`; what it may open again: `description.rs` |
 //! | running: turns, interrupts, idling | `run.rs` |
 //! | the one clock | `clock.rs` |
 //! | what gets a running machine's attention | `signal.rs` |
@@ -18,16 +19,22 @@ mod build;
 mod clock;
 pub mod config;
 mod console;
+mod description;
 mod hash;
 mod host;
 mod load;
 mod options;
 mod run;
+mod saved;
 mod sbi;
 mod signal;
+#[cfg(test)]
+mod tests;
 
 pub use build::{Machine, Wires};
 pub use console::{KEYS, Terminal};
+pub use description::{Description, Resume};
 pub use options::{ClockKind, DiskAccess, DiskOptions, Image, MachineOptions, ShareOptions, size};
 pub use run::{End, Stats};
+pub use saved::{HartImage, HartsImage};
 pub use signal::{Command, Signal};

@@ -1,10 +1,11 @@
 //! What a machine is made of.
 
 use crate::EngineKind;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Which clock the guest sees.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum, Serialize, Deserialize)]
 pub enum ClockKind {
     /// A function of instructions retired: two runs are the same bit for bit. An idle machine skips
     /// ahead to what it waits for.
@@ -32,7 +33,7 @@ pub struct DiskOptions {
 }
 
 /// What becomes of writes to a disk.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum DiskAccess {
     /// They go to the image.
     Write,

@@ -8,6 +8,7 @@ use devices::syscon::Power;
 use hart::privileged::interrupts;
 use hart::{Cause, Memory, Mode, Trap};
 use interp::Exit;
+use serde::{Deserialize, Serialize};
 
 /// Instructions that a hart may execute before the next one's turn.
 const TURN: u64 = 20_000;
@@ -40,7 +41,7 @@ pub enum End {
 }
 
 /// What a machine has done so far.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
 pub struct Stats {
     /// Instructions retired by all harts.
     pub retired: u64,
@@ -122,7 +123,7 @@ impl Machine {
         None
     }
 
-    fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         self.clock.begin(self.position, 0);
         self.clock.time(0)
     }

@@ -14,6 +14,8 @@ pub enum Command {
     Reset,
     /// Say where the harts are.
     Info,
+    /// Save the machine.
+    Save,
 }
 
 /// Flags that others set and the machine looks at between instructions.

@@ -42,11 +42,20 @@ impl Changes {
             changes.mappings.push(format!("+ {}", line(come)));
         }
         changes.pages = pages(before, after)?;
-        for kind in [Kind::Config, Kind::Process] {
+        for kind in [
+            Kind::Config,
+            Kind::Process,
+            Kind::Machine,
+            Kind::Harts,
+            Kind::Devices,
+        ] {
             let sum = |reader: &Reader| reader.section(kind, 0).map(|section| section.checksum);
             if sum(before) != sum(after) {
                 changes.sections.push(kind.name());
             }
+        }
+        if other_pages(before)? != other_pages(after)? {
+            changes.sections.push("disks");
         }
         Ok(changes)
     }
@@ -175,9 +184,25 @@ pub(super) fn bytes_within(runs: &[Run], start: u64, end: u64) -> u64 {
     runs.iter().filter(|run| run.space == 0).map(within).sum()
 }
 
+/// The runs of memory.
+fn memory(reader: &Reader) -> Result<Vec<Run>, Error> {
+    let mut runs = reader.page_map()?;
+    runs.retain(|run| run.space == 0);
+    Ok(runs)
+}
+
+/// Checksums of the pages of other spaces: of what a machine wrote over its disks.
+fn other_pages(reader: &Reader) -> Result<Vec<(u32, u64, u64, u64)>, Error> {
+    let runs = reader.page_map()?;
+    let other = runs.iter().filter(|run| run.space != 0);
+    Ok(other
+        .map(|run| (run.space, run.start, run.length, run.checksum))
+        .collect())
+}
+
 /// Addresses of the pages that differ; a page that is not there is zero.
 fn pages(before: &Reader, after: &Reader) -> Result<Vec<u64>, Error> {
-    let (old, new) = (before.page_map()?, after.page_map()?);
+    let (old, new) = (memory(before)?, memory(after)?);
     let mut addresses: Vec<u64> = Vec::new();
     let both = [(&old, &new), (&new, &old)];
     for (these, others) in both {

@@ -11,16 +11,16 @@ pub fn of(bytes: &[u8]) -> u64 {
 }
 
 /// Of bytes that come piece by piece.
-pub(super) struct Running(XxHash3_64);
+pub(crate) struct Running(XxHash3_64);
 
 impl Running {
-    pub(super) fn new() -> Running {
+    pub(crate) fn new() -> Running {
         Running(XxHash3_64::new())
     }
-    pub(super) fn add(&mut self, bytes: &[u8]) {
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
         std::hash::Hasher::write(&mut self.0, bytes);
     }
-    pub(super) fn value(&self) -> u64 {
+    pub(crate) fn value(&self) -> u64 {
         std::hash::Hasher::finish(&self.0)
     }
 }

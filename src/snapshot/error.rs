@@ -107,7 +107,7 @@ impl Cause {
         match self {
             Cause::Io { .. } => "check the path, its permissions and the space on its disk",
             Cause::NotASnapshot { .. } => {
-                "name a file written by bhv run --snapshot-at or --snapshot-on-exit"
+                "name a file written by bhv run or bhv boot --snapshot-at"
             }
             Cause::Newer { .. } | Cause::UnknownSection { .. } => {
                 "resume it with the bhv that wrote it (bhv snapshot show names it), or a newer one"

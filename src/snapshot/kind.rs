@@ -15,17 +15,26 @@ pub enum Kind {
     Config,
     /// Threads, descriptors, signals and the rest of a process: `linux::ProcessImage`.
     Process,
+    /// What a machine is made of: [`crate::machine::Description`].
+    Machine,
+    /// The harts of a machine, and its clock: [`crate::machine::HartsImage`].
+    Harts,
+    /// Its devices, by address: a list of `devices::bus::Saved`.
+    Devices,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 6] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Meta,
         Kind::PageMap,
         Kind::Pages,
         Kind::Mappings,
         Kind::Config,
         Kind::Process,
+        Kind::Machine,
+        Kind::Harts,
+        Kind::Devices,
     ];
 
     /// Number in the file, newest version, name.
@@ -37,6 +46,9 @@ impl Kind {
             Kind::Mappings => (4, 1, "mappings"),
             Kind::Config => (5, 1, "config"),
             Kind::Process => (6, 1, "process"),
+            Kind::Machine => (7, 1, "machine"),
+            Kind::Harts => (8, 1, "harts"),
+            Kind::Devices => (9, 1, "devices"),
         }
     }
 

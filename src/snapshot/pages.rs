@@ -31,7 +31,8 @@ pub struct PageMap {
 /// Pages that follow each other in memory and in the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Run {
-    /// Which address space: 0 for a process, the RAM region for a machine.
+    /// Which address space: 0 for a process and for a machine's RAM; n for what was written over
+    /// disk n - 1 of a machine.
     pub space: u32,
     /// First guest address.
     pub start: u64,

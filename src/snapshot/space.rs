@@ -170,7 +170,7 @@ pub fn restore(
 
 /// The parts of the runs that lie in `start..end`, joined where they follow each other, and the
 /// runs that reach further.
-fn pieces_of(mut runs: &[Run], start: u64, end: u64) -> (Vec<Piece>, &[Run]) {
+pub(crate) fn pieces_of(mut runs: &[Run], start: u64, end: u64) -> (Vec<Piece>, &[Run]) {
     let mut pieces: Vec<Piece> = Vec::new();
     while let Some(run) = runs.first().filter(|run| run.space == 0 && run.start < end) {
         let from = run.start.max(start);

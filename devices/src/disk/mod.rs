@@ -41,12 +41,13 @@ pub enum State {
         /// Bytes.
         size: u64,
     },
-    /// What has been written over the image, by offset.
+    /// What has been written over the image is in the overlay's file, which is to be saved beside
+    /// this; see [`Overlay::contents`].
     Overlay {
         /// Bytes.
         size: u64,
-        /// Offset and bytes.
-        pieces: Vec<(u64, Vec<u8>)>,
+        /// Which bytes have been written, in order: from there, to there.
+        written: Vec<(u64, u64)>,
     },
 }
 

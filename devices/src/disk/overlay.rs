@@ -29,6 +29,12 @@ impl Overlay {
         })
     }
 
+    /// The file that holds what was written, each byte at its own offset, for whoever saves and
+    /// restores it: which of its bytes count is in [`State::Overlay`].
+    pub fn contents(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
     fn is_written(&self, block: u64) -> bool {
         self.written[block as usize / 64] >> (block % 64) & 1 != 0
     }
@@ -123,35 +129,39 @@ impl Disk for Overlay {
 
     fn save(&mut self) -> io::Result<State> {
         let size = self.size();
-        let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();
+        let mut written: Vec<(u64, u64)> = Vec::new();
         for block in (0..size.div_ceil(BLOCK)).filter(|block| self.is_written(*block)) {
             let range = self.block(block);
-            let mut bytes = vec![0; (range.end - range.start) as usize];
-            self.file.read_exact_at(&mut bytes, range.start)?;
-            match pieces.last_mut() {
-                Some((at, piece)) if *at + piece.len() as u64 == range.start => {
-                    piece.extend(bytes);
-                }
-                _ => pieces.push((range.start, bytes)),
+            match written.last_mut() {
+                Some((_, end)) if *end == range.start => *end = range.end,
+                _ => written.push((range.start, range.end)),
             }
         }
-        Ok(State::Overlay { size, pieces })
+        Ok(State::Overlay { size, written })
     }
 
+    /// What was written is in the file already.
     fn restore(&mut self, state: State) -> io::Result<()> {
-        let State::Overlay { size, pieces } = state else {
+        let State::Overlay { size, written } = state else {
             return Err(mismatch("is of a disk without an overlay"));
         };
-        let fits = |(at, bytes): &(u64, Vec<u8>)| {
-            at.checked_add(bytes.len() as u64)
-                .is_some_and(|end| end <= size)
+        let fits = |(start, end): &(u64, u64)| {
+            let whole = end.is_multiple_of(BLOCK) || *end == size;
+            start.is_multiple_of(BLOCK) && start < end && *end <= size && whole
         };
-        if size != self.size() || !pieces.iter().all(fits) {
+        if size != self.size() || !written.iter().all(fits) {
             return Err(mismatch("is of a disk of another size"));
         }
+        // Reading may reach the end of the last block.
+        if let Some(end) = written.iter().map(|(_, end)| *end).max()
+            && self.file.metadata()?.len() < end
+        {
+            self.file.set_len(end)?;
+        }
         self.written.fill(0);
-        pieces
-            .iter()
-            .try_for_each(|(at, bytes)| self.write(*at, bytes))
+        for (start, end) in written {
+            (start / BLOCK..end.div_ceil(BLOCK)).for_each(|block| self.mark(block));
+        }
+        Ok(())
     }
 }

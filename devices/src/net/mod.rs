@@ -14,6 +14,7 @@ mod udp;
 
 pub use nat::Nat;
 
+use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::str::FromStr;
 
@@ -40,7 +41,7 @@ const GATEWAY_MAC: [u8; 6] = [0x52, 0x55, 10, 0, 2, 2];
 const MTU: usize = 1500;
 
 /// How a guest's network is connected.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Config {
     /// Ports of the host that lead to the guest.
     pub forwards: Vec<Forward>,
@@ -49,7 +50,7 @@ pub struct Config {
 }
 
 /// TCP or UDP.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Protocol {
     /// Connections.
     Tcp,
@@ -58,7 +59,7 @@ pub enum Protocol {
 }
 
 /// A port of the host that leads to a port of the guest.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Forward {
     /// Which protocol's.
     pub protocol: Protocol,
@@ -75,6 +76,17 @@ pub struct Forward {
      elsewhere than on 127.0.0.1, with /udp behind it for UDP"
 )]
 pub struct BadForward(String);
+
+impl std::fmt::Display for Forward {
+    /// As it is written.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let udp = match self.protocol {
+            Protocol::Tcp => "",
+            Protocol::Udp => "/udp",
+        };
+        write!(f, "{}:{}{udp}", self.host, self.guest)
+    }
+}
 
 impl FromStr for Forward {
     type Err = BadForward;

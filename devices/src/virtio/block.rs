@@ -75,6 +75,13 @@ pub struct State {
     disk: Result<disk::State, String>,
 }
 
+impl State {
+    /// What is saved of the disk itself, or why it could not be.
+    pub fn disk(&self) -> Result<&disk::State, &str> {
+        self.disk.as_ref().map_err(String::as_str)
+    }
+}
+
 impl Block {
     /// A block device on this disk. `name` is cut to 20 bytes; the guest finds it by that.
     pub fn new(
@@ -325,6 +332,7 @@ impl Function for Block {
             pending.outcome.is_some()
                 && pending.length <= MOST_DATA
                 && queue::length(&pending.chain.writable) > 0
+                && pending.chain.writable.iter().all(|span| span.pa < 1 << 56)
         };
         if !saved.pending.iter().all(complete) {
             return Err(invalid("a request in it is not whole".into()));

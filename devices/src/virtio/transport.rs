@@ -84,6 +84,13 @@ pub struct State {
     function: super::State,
 }
 
+impl State {
+    /// What is saved of the function.
+    pub fn function(&self) -> &super::State {
+        &self.function
+    }
+}
+
 impl Registers {
     fn new(sizes: &[u16]) -> Registers {
         Registers {
