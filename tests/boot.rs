@@ -154,6 +154,10 @@ fn what_cannot_be_booted_is_told() {
         2,
         &["does not fit"],
     );
+    for net in [&["--net"][..], &["--forward", "0:22"]] {
+        let options = [&["--kernel", &raw], net].concat();
+        refused(&options, 2, &["exact clock", "--clock host"]);
+    }
     let firmware = path("firmware", &vec![0; 3 << 20]);
     refused(
         &["--kernel", &raw, "--firmware", &firmware],

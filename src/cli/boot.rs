@@ -48,7 +48,7 @@ pub struct Args {
     /// as it is
     #[arg(long = "disk", value_name = "FILE[:ro|:temp]", value_parser = DiskOptions::parse)]
     disks: Vec<DiskOptions>,
-    /// A network card on a network of its own, which leads out through the host
+    /// A network card on a network of its own, which leads out through the host; needs --clock host
     #[arg(long)]
     net: bool,
     /// A port of the host that leads to one of the guest, repeatable (implies --net)

@@ -237,6 +237,13 @@ fn check(options: &MachineOptions) -> Result<(), Error> {
             "leave --engine out, or write --engine interp",
         ));
     }
+    if options.net.is_some() && options.clock == ClockKind::Exact {
+        return Err(Error::usage(
+            "a machine with an exact clock cannot have a network: it skips idle time, so that \
+             seconds of its time pass while an answer is on its way, and every connection times out",
+            "add --clock host, or clock = \"host\" to the file",
+        ));
+    }
     let slots = options.disks.len() + options.shares.len() + usize::from(options.net.is_some());
     if slots > layout::VIRTIO_SLOTS - 1 {
         let most = layout::VIRTIO_SLOTS - 1;
