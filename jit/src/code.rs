@@ -209,7 +209,15 @@ fn on_fault(frame: &mut HostFrame<'_>, _: Fault, data: usize) -> bool {
 }
 
 /// Offsets of the fields that the host's entry code keeps its floating-point control in.
+#[cfg_attr(
+    target_arch = "aarch64",
+    expect(dead_code, reason = "that host needs none")
+)]
 pub const FLOAT_CONTROL: usize = offset::FLOAT_CONTROL as usize;
+#[cfg_attr(
+    target_arch = "aarch64",
+    expect(dead_code, reason = "that host needs none")
+)]
 pub const HOST_FLOAT_CONTROL: usize = offset::HOST_FLOAT_CONTROL as usize;
 /// Offset of the field that the host's entry code keeps the stack pointer in.
 pub const HOST_STACK: usize = offset::HOST_STACK as usize;

@@ -245,8 +245,17 @@ std::arch::global_asm!(
     "ret",
     "bhv_test_end:",
 );
+#[cfg(target_arch = "aarch64")]
+std::arch::global_asm!(
+    "bhv_test_load: ldr x0, [x0]",
+    "ret",
+    "bhv_test_exit: mov x0, x1",
+    "ret",
+    "bhv_test_end:",
+);
+/// The register of the second argument: rsi, x1.
+const OTHER: usize = if cfg!(target_arch = "x86_64") { 6 } else { 1 };
 
-#[cfg(target_arch = "x86_64")]
 #[test]
 fn faults_in_a_code_range_go_to_its_handler() {
     // SAFETY: defined above.
@@ -261,7 +270,7 @@ fn faults_in_a_code_range_go_to_its_handler() {
         assert_eq!(fault.access, Access::Load);
         assert_eq!(data, 77);
         SEEN.store(fault.va, Ordering::SeqCst);
-        frame.set_register(6, frame.register(6) + 1);
+        frame.set_register(OTHER, frame.register(OTHER) + 1);
         frame.set_pc(bhv_test_exit as *const () as usize);
         true
     }

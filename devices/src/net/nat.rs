@@ -22,7 +22,7 @@ use std::time::Duration;
 /// Ports of DHCP's client and server.
 const CLIENT: u16 = 68;
 const SERVER: u16 = 67;
-/// How often connections that are being made are looked at.
+/// How often connections are looked at that are being made, or wait for room.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A network of one guest. Its thread ends with this.
@@ -236,7 +236,7 @@ impl Router {
             .interface
             .poll_delay(self.now(), &self.sockets)
             .map(Duration::from);
-        let look = self.tcp.connecting().then_some(LOOK);
+        let look = self.tcp.is_impatient().then_some(LOOK);
         let timeout = stack.into_iter().chain(look).min().map(|timeout| Timespec {
             tv_sec: timeout.as_secs() as i64,
             tv_nsec: timeout.subsec_nanos().into(),

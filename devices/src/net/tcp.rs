@@ -23,6 +23,10 @@ pub(super) struct Tcp {
     flows: Vec<Flow>,
     listeners: Vec<(TcpListener, u16)>,
     next_port: u16,
+    /// Connections at once.
+    most: usize,
+    /// No more can be taken at the moment.
+    paused: bool,
 }
 
 struct Flow {
@@ -64,6 +68,8 @@ impl Tcp {
             flows: Vec::new(),
             listeners,
             next_port: PORTS.start,
+            most: MOST,
+            paused: false,
         })
     }
 
@@ -89,7 +95,7 @@ impl Tcp {
         }
         let host = config
             .host_address(remote)
-            .filter(|_| self.flows.len() < MOST);
+            .filter(|_| self.flows.len() < self.most);
         match host.map(start) {
             Some(Ok(host)) => self.flows.push(Flow {
                 guest,
@@ -106,10 +112,22 @@ impl Tcp {
 
     /// Takes connections that arrive at forwarded ports.
     pub fn accept(&mut self, interface: &mut Interface, sockets: &mut SocketSet<'static>) {
+        self.paused = false;
         for (listener, port) in &self.listeners {
-            while self.flows.len() < MOST {
-                let Ok((host, _)) = listener.accept() else {
+            loop {
+                if self.flows.len() >= self.most {
+                    self.paused = true;
                     break;
+                }
+                let host = match listener.accept() {
+                    Ok((host, _)) => host,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                    // The one that came has gone, or the host has no room for more files.
+                    Err(_) => {
+                        self.paused = true;
+                        break;
+                    }
                 };
                 let local = SocketAddrV4::new(GATEWAY, self.next_port);
                 let following = self.next_port + 1;
@@ -181,11 +199,9 @@ impl Tcp {
 
     /// What to wait for.
     pub fn poll<'a>(&'a self, sockets: &SocketSet<'static>, list: &mut Vec<PollFd<'a>>) {
-        list.extend(
-            self.listeners
-                .iter()
-                .map(|(l, _)| PollFd::new(l, PollFlags::IN)),
-        );
+        // Who waits at a door that stays shut would be reported again and again.
+        let listeners = self.listeners.iter().filter(|_| !self.paused);
+        list.extend(listeners.map(|(listener, _)| PollFd::new(listener, PollFlags::IN)));
         for flow in &self.flows {
             let wanted = match &flow.phase {
                 Phase::Connecting { .. } => PollFlags::OUT,
@@ -206,10 +222,11 @@ impl Tcp {
         }
     }
 
-    /// Whether a connection is being made, whose time may run out.
-    pub fn connecting(&self) -> bool {
+    /// Whether time alone may change something: a connection is being made, whose time may run
+    /// out, or others have to wait until there is room.
+    pub fn is_impatient(&self) -> bool {
         let connecting = |flow: &Flow| matches!(flow.phase, Phase::Connecting { .. });
-        self.flows.iter().any(connecting)
+        self.paused || self.flows.iter().any(connecting)
     }
 }
 
@@ -288,5 +305,49 @@ fn amount(result: io::Result<usize>) -> (usize, Result<usize, ErrorKind>) {
         Ok(count) => (count, Ok(count)),
         Err(error) if error.kind() == ErrorKind::Interrupted => (0, Err(ErrorKind::WouldBlock)),
         Err(error) => (0, Err(error.kind())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smoltcp::iface::Config as Settings;
+    use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
+
+    #[test]
+    fn a_listener_is_not_waited_for_while_there_is_no_room() {
+        let forward = Forward {
+            protocol: Protocol::Tcp,
+            host: SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0),
+            guest: 80,
+        };
+        let mut tcp = Tcp::new(&[forward]).expect("a port");
+        tcp.most = 1;
+        let mut card = Card::default();
+        let settings = Settings::new(EthernetAddress([2; 6]).into());
+        let now = smoltcp::time::Instant::ZERO;
+        let mut interface = Interface::new(settings, &mut card, now);
+        interface.update_ip_addrs(|list| {
+            let address = IpCidr::Ipv4(Ipv4Cidr::new(GATEWAY, 24));
+            list.push(address).expect("room for one");
+        });
+        let mut sockets = SocketSet::new(Vec::new());
+        let address = tcp.listeners[0].0.local_addr().expect("its address");
+        let mut accept = |tcp: &mut Tcp| {
+            // What has been connected to has arrived at the listener by then, or is about to.
+            let mut list = vec![PollFd::new(&tcp.listeners[0].0, PollFlags::IN)];
+            rustix::event::poll(&mut list, None).expect("a connection");
+            tcp.accept(&mut interface, &mut sockets);
+            let mut list = Vec::new();
+            tcp.poll(&sockets, &mut list);
+            (tcp.flows.len(), tcp.is_impatient(), list.len())
+        };
+        let _clients = [(); 2].map(|()| TcpStream::connect(address).expect("a connection"));
+        let full = accept(&mut tcp);
+        assert_eq!((full.0, full.1), (1, true));
+        tcp.most = 3;
+        let taken = accept(&mut tcp);
+        assert_eq!((taken.0, taken.1), (2, false));
+        assert_eq!(full.2 + 1, taken.2, "the listener is waited for again");
     }
 }

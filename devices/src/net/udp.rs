@@ -30,8 +30,13 @@ struct Inbound {
     socket: UdpSocket,
     guest: u16,
     /// Who has sent to it: the nth one is the gateway's port `first + n` to the guest.
-    peers: Vec<SocketAddrV4>,
+    peers: Vec<Peer>,
     first: u16,
+}
+
+struct Peer {
+    address: SocketAddrV4,
+    used: Instant,
 }
 
 impl Udp {
@@ -63,14 +68,13 @@ impl Udp {
 
     /// The guest sends. What has nowhere to go is dropped.
     pub fn send(&mut self, config: &Config, from: SocketAddrV4, to: SocketAddrV4, bytes: &[u8]) {
-        if let Some(inbound) = self
-            .forwards
-            .iter()
-            .find(|inbound| inbound.answers(from, to))
-        {
-            let peer = inbound.peers[usize::from(to.port() - inbound.first)];
-            let _ = inbound.socket.send_to(bytes, peer);
-            return;
+        for inbound in &mut self.forwards {
+            if let Some(peer) = inbound.peer(from, to) {
+                peer.used = Instant::now();
+                let address = peer.address;
+                let _ = inbound.socket.send_to(bytes, address);
+                return;
+            }
         }
         let known = self
             .flows
@@ -126,14 +130,9 @@ impl Udp {
                     break;
                 };
                 let SocketAddr::V4(peer) = peer else { continue };
-                if let Some(port) = inbound.port_of(peer) {
-                    let from = SocketAddrV4::new(GATEWAY, port);
-                    deliver(
-                        from,
-                        SocketAddrV4::new(GUEST, inbound.guest),
-                        &bytes[..length],
-                    );
-                }
+                let from = SocketAddrV4::new(GATEWAY, inbound.port_of(peer));
+                let to = SocketAddrV4::new(GUEST, inbound.guest);
+                deliver(from, to, &bytes[..length]);
             }
         }
     }
@@ -147,24 +146,35 @@ impl Udp {
 }
 
 impl Inbound {
-    /// Whether the guest answers a peer by this datagram.
-    fn answers(&self, from: SocketAddrV4, to: SocketAddrV4) -> bool {
-        let peer = to.port().checked_sub(self.first).map(usize::from);
-        *to.ip() == GATEWAY
-            && from.port() == self.guest
-            && peer.is_some_and(|peer| peer < self.peers.len())
+    /// Whom the guest answers by this datagram, if it does.
+    fn peer(&mut self, from: SocketAddrV4, to: SocketAddrV4) -> Option<&mut Peer> {
+        if *to.ip() != GATEWAY || from.port() != self.guest {
+            return None;
+        }
+        let at = to.port().checked_sub(self.first)?;
+        self.peers.get_mut(usize::from(at))
     }
 
-    /// The gateway's port that stands for a peer; none once there are too many.
-    fn port_of(&mut self, peer: SocketAddrV4) -> Option<u16> {
-        let at = match self.peers.iter().position(|known| *known == peer) {
-            Some(at) => at,
+    /// The gateway's port that stands for a peer. Once there are too many, the port of the one that
+    /// has been silent the longest is given away.
+    fn port_of(&mut self, address: SocketAddrV4) -> u16 {
+        let peer = Peer {
+            address,
+            used: Instant::now(),
+        };
+        let known = self.peers.iter().position(|known| known.address == address);
+        let at = match known {
             None if self.peers.len() < MOST => {
                 self.peers.push(peer);
                 self.peers.len() - 1
             }
-            None => return None,
+            known => {
+                let silent = || (0..self.peers.len()).min_by_key(|at| self.peers[*at].used);
+                let at = known.or_else(silent).unwrap_or(0);
+                self.peers[at] = peer;
+                at
+            }
         };
-        Some(self.first + at as u16)
+        self.first + at as u16
     }
 }

@@ -10,4 +10,5 @@ mod server;
 mod wire;
 
 pub use files::ShareError;
+pub(crate) use server::LARGEST;
 pub use server::{SavedFid, Server, State};

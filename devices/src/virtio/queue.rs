@@ -130,7 +130,8 @@ impl Chain {
             let count = room.min(bytes.len() as u64) as usize;
             let (now, later) = bytes.split_at(count);
             if !now.is_empty() {
-                memory.write(span.pa + skipped, now)?;
+                // Memory checks it: the chain may come from a snapshot.
+                memory.write(span.pa.wrapping_add(skipped), now)?;
                 written += count as u32;
             }
             bytes = later;
@@ -205,8 +206,9 @@ impl Queue {
         if !self.ready {
             return Ok(false);
         }
-        if self.waiting(memory)? > 0 || !self.event_index {
-            return Ok(self.waiting(memory)? > 0);
+        let waiting = self.waiting(memory)? > 0;
+        if waiting || !self.event_index {
+            return Ok(waiting);
         }
         // Ask to be notified of the next one, then look again: it may have come in between.
         let event = self.used.wrapping_add(4 + 8 * u64::from(self.size));

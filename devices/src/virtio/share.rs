@@ -2,11 +2,11 @@
 
 use super::queue;
 use super::{Broken, Function, Io};
-use crate::share::Server;
+use crate::share::{LARGEST, Server};
 use crate::state::StateError;
 
 /// Bytes of the largest message.
-const MOST: u64 = 512 << 10;
+const MOST: u64 = LARGEST as u64;
 /// The mount tag is in the configuration.
 const MOUNT_TAG: u64 = 1;
 

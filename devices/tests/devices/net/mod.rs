@@ -279,8 +279,8 @@ fn the_gateway_answers_pings_and_nobody_else_seems_to() {
     assert_eq!(number, 2);
 }
 
-#[test]
-fn forwarded_datagrams_reach_the_guest_and_are_answered() {
+/// A guest with its port 53 forwarded, and where the host listens for it.
+fn forwarded() -> (Guest, SocketAddrV4) {
     let free = UdpSocket::bind("127.0.0.1:0")
         .and_then(|s| s.local_addr())
         .expect("a port");
@@ -302,7 +302,11 @@ fn forwarded_datagrams_reach_the_guest_and_are_answered() {
         SocketAddrV4::new(GATEWAY, 1),
         b"",
     );
-    let client = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    (guest, host)
+}
+
+/// Sends a datagram to the guest and has it answered.
+fn ask(guest: &mut Guest, client: &UdpSocket, host: SocketAddrV4) {
     client.send_to(b"ping", host).expect("sent");
     let (port, payload) = guest.frame(udp);
     assert_eq!(payload, b"ping");
@@ -317,6 +321,26 @@ fn forwarded_datagrams_reach_the_guest_and_are_answered() {
         .expect("a timeout");
     let (length, _) = client.recv_from(&mut bytes).expect("an answer");
     assert_eq!(&bytes[..length], b"pong");
+}
+
+#[test]
+fn forwarded_datagrams_reach_the_guest_and_are_answered() {
+    let (mut guest, host) = forwarded();
+    let client = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    ask(&mut guest, &client, host);
+}
+
+#[test]
+fn a_forward_of_datagrams_never_runs_out_of_peers() {
+    let (mut guest, host) = forwarded();
+    let first = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    ask(&mut guest, &first, host);
+    for number in 0..300 {
+        let address = Ipv4Addr::new(127, 0, 1 + (number / 100) as u8, 1 + (number % 100) as u8);
+        let client = UdpSocket::bind((address, 0)).expect("a port");
+        ask(&mut guest, &client, host);
+    }
+    ask(&mut guest, &first, host);
 }
 
 #[test]
