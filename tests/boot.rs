@@ -188,6 +188,31 @@ fn a_guest_that_cannot_go_on_is_told_apart() {
 }
 
 #[test]
+fn a_timer_that_is_set_for_the_end_of_time_never_comes() {
+    let scratch = Scratch::new("boot-timer");
+    // li a0,1; slli a0,a0,63: some 29,000 years. And li a0,-1; srli a0,a0,7: 456 years.
+    for (name, time) in [
+        ("far", [0x0010_0513, 0x03f5_1513]),
+        ("near", [0xfff0_0513, 0x0075_5513]),
+    ] {
+        let code = [
+            // SBI's set_timer: lui a7,0x54495; addi a7,a7,-699; li a6,0.
+            [0x5449_58b7, 0xd458_8893, 0x0000_0813].as_slice(),
+            &time,
+            // ecall; li t0,32; csrs sie,t0; wfi; and a jump back to it.
+            &[0x73, 0x0200_0293, 0x1042_a073, 0x1050_0073, 0xffdf_f06f],
+        ];
+        let code = code.concat().into_iter().flat_map(u32::to_le_bytes);
+        let code = scratch.file(name, &code.collect::<Vec<u8>>());
+        refused(
+            &["--kernel", &code.display().to_string()],
+            11,
+            &["waits for an interrupt", "Supervisor"],
+        );
+    }
+}
+
+#[test]
 fn the_device_tree_can_be_had() {
     let scratch = Scratch::new("boot-dtb");
     let raw = scratch.file("raw", &[0; 64]).display().to_string();

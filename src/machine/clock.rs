@@ -9,6 +9,9 @@ use hart::csr::INSTRUCTIONS_PER_TICK;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// The end of time: nothing sleeps beyond this position. 146 years, so that positions never overflow.
+const END: u64 = 1 << 62;
+
 /// The clock.
 pub struct MachineClock {
     /// When the host's clock was 0; none if the clock is exact.
@@ -65,7 +68,12 @@ impl MachineClock {
     pub fn position_of(&self, mtime: u64) -> u64 {
         let ticks = mtime.wrapping_sub(self.offset.load(Ordering::Relaxed));
         // An mtime before the offset's lies in the past, or so far ahead that it never comes.
-        ticks.saturating_mul(INSTRUCTIONS_PER_TICK)
+        ticks.saturating_mul(INSTRUCTIONS_PER_TICK).min(END)
+    }
+
+    /// Whether `mtime`, which is ahead, ever comes.
+    pub fn reaches(&self, mtime: u64) -> bool {
+        mtime != u64::MAX && (self.is_host() || self.position_of(mtime) < END)
     }
 
     /// How long it takes until time is `mtime`, for the host's clock.

@@ -277,7 +277,7 @@ impl Machine {
         let next = timers
             .chain(self.bus.next_event())
             .min()
-            .filter(|mtime| *mtime != u64::MAX);
+            .filter(|mtime| self.clock.reaches(*mtime));
         match next {
             Some(mtime) if self.clock.is_host() => {
                 self.signal.wait(Some(self.clock.until(mtime)));
