@@ -3,6 +3,7 @@
 
 mod common;
 
+use baby_hypervisor::EngineKind;
 use baby_hypervisor::machine::{End, Image, Machine, MachineOptions, Wires};
 use common::{Outcome, Scratch, wait};
 use devices::Power;
@@ -27,14 +28,15 @@ fn check(name: &str) {
         .join("guests/bin")
         .join(name);
     let program = program.display().to_string();
-    for harts in ["1", "3"] {
-        let got = bhv(&["--firmware", &program, "--harts", harts]);
+    for (harts, engine) in [("1", "interp"), ("3", "interp"), ("1", "jit"), ("3", "jit")] {
+        let engine = ["--engine", engine, "--threshold", "2"];
+        let got = bhv(&[&["--firmware", &program, "--harts", harts], &engine[..]].concat());
         let printed = String::from_utf8_lossy(&got.stdout);
         let said = String::from_utf8_lossy(&got.stderr);
         assert_eq!(
             (got.code, &*printed),
             (0, ""),
-            "{name}, {harts} harts: {said}"
+            "{name}, {harts} harts, {engine:?}: {said}"
         );
     }
 }
@@ -65,19 +67,27 @@ fn counters_and_timers_are_exact() {
 }
 
 /// Runs a program to its end, or for so long, in pieces of any length, dropping what is derived from
-/// its state now and then; what there is to compare.
+/// its state now and then; what there is to compare. With a threshold, code that ran so often is
+/// compiled.
 fn in_pieces(
     image: &Image,
     harts: usize,
+    threshold: Option<u64>,
     longest: u64,
     mut random: Option<Random>,
 ) -> (u64, u64, End) {
-    let options = MachineOptions {
+    let mut options = MachineOptions {
         memory: 64 << 20,
         harts,
         firmware: Some(image.clone()),
+        engine: EngineKind::Interp,
         ..MachineOptions::default()
     };
+    if let Some(threshold) = threshold {
+        options.engine = EngineKind::Jit;
+        options.tiers.threshold = threshold;
+        options.tiers.jit.verify = true;
+    }
     let mut machine = Machine::new(options, Arc::default(), Wires::none()).unwrap();
     loop {
         let most = random.as_mut().map_or(u64::MAX, |random| {
@@ -151,10 +161,14 @@ fn random_code_brings_nothing_down_and_is_executed_the_same_in_pieces() {
     for round in 0..20 {
         let image = random_code(&mut random);
         let harts = 1 + round % 3;
-        let straight = in_pieces(&image, harts, 300_000, None);
-        let pieces = Random::new(random.bits());
-        let pieces = in_pieces(&image, harts, 300_000, Some(pieces));
-        assert_eq!(pieces, straight, "round {round}");
+        let straight = in_pieces(&image, harts, None, 300_000, None);
+        for threshold in [None, Some(1), Some(1 + random.below(30))] {
+            let pieces = Random::new(random.bits());
+            let pieces = in_pieces(&image, harts, threshold, 300_000, Some(pieces));
+            assert_eq!(pieces, straight, "round {round}, {threshold:?}");
+        }
+        let compiled = in_pieces(&image, harts, Some(3), 300_000, None);
+        assert_eq!(compiled, straight, "round {round}, compiled");
     }
 }
 
@@ -173,12 +187,16 @@ fn pieces_and_dropped_caches_change_nothing() {
             .join("guests/bin")
             .join(name);
         let image = Image::File(program);
-        let straight = in_pieces(&image, harts, u64::MAX, None);
+        let straight = in_pieces(&image, harts, None, u64::MAX, None);
         assert_eq!(straight.2, End::Power(Power::Off), "{name}");
-        for _ in 0..3 {
+        let compiled = in_pieces(&image, harts, Some(2), u64::MAX, None);
+        assert_eq!(compiled, straight, "{name} on {harts} harts, compiled");
+        for threshold in [None, None, Some(1), Some(5), Some(20)] {
             let seed = random.bits();
-            let pieces = in_pieces(&image, harts, u64::MAX, Some(Random::new(seed)));
-            assert_eq!(pieces, straight, "{name} on {harts} harts, seed {seed}");
+            let pieces = Some(Random::new(seed));
+            let pieces = in_pieces(&image, harts, threshold, u64::MAX, pieces);
+            let what = format!("{name} on {harts} harts, {threshold:?}, seed {seed}");
+            assert_eq!(pieces, straight, "{what}");
         }
     }
 }

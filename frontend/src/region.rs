@@ -25,7 +25,19 @@ impl Region {
     pub fn discover<E>(
         entries: &[u64],
         size: usize,
+        foreign: impl FnMut(u64) -> bool,
+        fetch: impl FnMut(u64) -> Result<u16, E>,
+    ) -> Region {
+        Region::discover_within(entries, size, foreign, |_| true, fetch)
+    }
+
+    /// As [`Region::discover`], but follows jumps, branches and returns only to addresses for which
+    /// `wanted` holds.
+    pub fn discover_within<E>(
+        entries: &[u64],
+        size: usize,
         mut foreign: impl FnMut(u64) -> bool,
+        mut wanted: impl FnMut(u64) -> bool,
         mut fetch: impl FnMut(u64) -> Result<u16, E>,
     ) -> Region {
         let mut blocks = BTreeMap::<u64, Block>::new();
@@ -69,7 +81,7 @@ impl Region {
                 returns.insert(block.end);
             }
             for successor in block.successors() {
-                if found.contains(&successor) {
+                if found.contains(&successor) || !wanted(successor) {
                     continue;
                 }
                 if foreign(successor) {
@@ -197,6 +209,18 @@ mod tests {
         let region = discover(&[ADDI, ADDI, BACK_4, RET], &[0x1000], 100, &[0x1008]);
         assert_eq!(starts(&region), [0x1000]);
         assert_eq!(region.borders, [0x1008]);
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_not_followed() {
+        let words = [BACK_4, CALL, RET, ADDI, ADDI, RET];
+        let fetch = |pc: u64| {
+            let word = words[(pc - 0x1000) as usize / 4];
+            Ok::<u16, ()>((word >> (16 * (pc / 2 % 2))) as u16)
+        };
+        let region = Region::discover_within(&[0x1000], 100, |_| false, |pc| pc == 0x1004, fetch);
+        assert_eq!(starts(&region), [0x1000, 0x1004]);
+        assert_eq!(region.entries, [0x1000]);
     }
 
     #[test]

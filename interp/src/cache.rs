@@ -72,6 +72,11 @@ impl<M: Memory> Cache<M> {
         block
     }
 
+    /// The same, if there is one.
+    pub fn known(&self, pc: u64, page: u64) -> Option<NonNull<Block<M>>> {
+        self.blocks.get(&(pc, page)).copied()
+    }
+
     /// Notes which pages a block that has just been decoded lies on.
     pub fn note_pages(&mut self, block: NonNull<Block<M>>) {
         // SAFETY: blocks live as long as the cache.

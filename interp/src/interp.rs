@@ -136,9 +136,22 @@ impl<M: Memory> Interp<M> {
         let Ok(page) = mem.code_page(pc) else {
             return;
         };
+        self.set_countdown_on(page, pc, arrivals);
+    }
+
+    /// The same for the code at `pc` on a code page, wherever `pc` leads now.
+    pub fn set_countdown_on(&mut self, page: u64, pc: u64, arrivals: u64) {
         let block = self.cache.block(pc, page);
         // SAFETY: blocks live as long as the cache.
         unsafe { block.as_ref() }.countdown.set(arrivals);
+    }
+
+    /// How many arrivals are missing until the block at `pc` on a code page reports itself hot; `None`
+    /// if it is not known. After it has done so, a huge number.
+    pub fn countdown(&self, page: u64, pc: u64) -> Option<u64> {
+        let block = self.cache.known(pc, page)?;
+        // SAFETY: blocks live as long as the cache.
+        Some(unsafe { block.as_ref() }.countdown.get())
     }
 
     /// Drops what was decoded from these code pages. Countdowns stay.

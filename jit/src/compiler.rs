@@ -3,7 +3,7 @@
 
 use crate::analysis::placement;
 use crate::code::{Code, Descriptor, Generation, Slot};
-use crate::context::{code, offset};
+use crate::context::{Context, code, offset};
 use crate::explain::Listing;
 use crate::graph::Graph;
 use crate::host::{self, Arena};
@@ -23,8 +23,12 @@ use std::io;
 use std::mem::offset_of;
 use std::sync::{Arc, Mutex};
 
-/// The name by which compiled code calls `helpers::float`.
-const FLOAT: &str = "float";
+/// The helpers that compiled code calls, by thunks in this order.
+const HELPERS: [(&str, extern "C" fn(*mut Context)); 3] = [
+    ("float", helpers::float),
+    ("translate", helpers::translate),
+    ("csr", helpers::csr),
+];
 
 /// Hands out an arena's memory to Cranelift, packed.
 struct Provider(Arc<Arena>);
@@ -123,6 +127,7 @@ pub fn translation(options: &Options, isa: &dyn cranelift_codegen::isa::TargetIs
     let x86 = isa.triple().architecture == target_lexicon::Architecture::X86_64;
     Settings {
         counting: options.counting,
+        system: options.system,
         sabotage: options.sabotage,
         host_flags: x86,
         fma: !x86 || has("has_fma"),
@@ -134,7 +139,7 @@ pub struct Compiler {
     options: Options,
     settings: Settings,
     module: JITModule,
-    thunk: FuncId,
+    thunks: [FuncId; HELPERS.len()],
     shared: Arc<Shared>,
     context: cranelift_codegen::Context,
     builder: FunctionBuilderContext,
@@ -142,8 +147,8 @@ pub struct Compiler {
 
 struct Slots<'a> {
     module: &'a mut JITModule,
-    thunk: FuncId,
-    imported: Option<FuncRef>,
+    thunks: [FuncId; HELPERS.len()],
+    imported: [Option<FuncRef>; HELPERS.len()],
     own: FuncId,
     own_ref: Option<FuncRef>,
     missing: u64,
@@ -166,9 +171,22 @@ impl Linker for Slots<'_> {
     }
 
     fn float_thunk(&mut self, func: &mut Function) -> FuncRef {
-        *self
-            .imported
-            .get_or_insert_with(|| self.module.declare_func_in_func(self.thunk, func))
+        self.thunk(0, func)
+    }
+
+    fn translate_thunk(&mut self, func: &mut Function) -> FuncRef {
+        self.thunk(1, func)
+    }
+
+    fn csr_thunk(&mut self, func: &mut Function) -> FuncRef {
+        self.thunk(2, func)
+    }
+}
+
+impl Slots<'_> {
+    fn thunk(&mut self, helper: usize, func: &mut Function) -> FuncRef {
+        let thunk = self.thunks[helper];
+        *self.imported[helper].get_or_insert_with(|| self.module.declare_func_in_func(thunk, func))
     }
 }
 
@@ -189,7 +207,9 @@ impl Compiler {
         let names = cranelift_module::default_libcall_names();
         let mut jit = JITBuilder::with_isa(isa, names);
         jit.memory_provider(Box::new(Provider(arena.clone())));
-        jit.symbol(FLOAT, helpers::float as *const u8);
+        for (name, helper) in HELPERS {
+            jit.symbol(name, helper as *const u8);
+        }
         let mut module = JITModule::new(jit);
         let mut context = module.make_context();
         let mut builder = FunctionBuilderContext::new();
@@ -214,7 +234,7 @@ impl Compiler {
             options: options.clone(),
             settings,
             module,
-            thunk: fixed.thunk,
+            thunks: fixed.thunks,
             shared,
             context,
             builder,
@@ -240,8 +260,8 @@ impl Compiler {
             let config = self.module.target_config();
             let mut slots = Slots {
                 module: &mut self.module,
-                thunk: self.thunk,
-                imported: None,
+                thunks: self.thunks,
+                imported: [None; HELPERS.len()],
                 own,
                 own_ref: None,
                 missing: self.shared.generation.missing,
@@ -388,7 +408,7 @@ fn accesses(
 struct Fixed {
     trampoline: FuncId,
     missing: FuncId,
-    thunk: FuncId,
+    thunks: [FuncId; HELPERS.len()],
 }
 
 /// The functions that every generation begins with.
@@ -429,28 +449,31 @@ fn fixed_functions(
     })?;
 
     // What cold paths call; preserves all registers.
-    let mut helper = Signature::new(c);
-    helper.params = vec![integer];
-    let helper = module.declare_function(FLOAT, Linkage::Import, &helper)?;
-    let signature = Signature::new(CallConv::PreserveAll);
-    let thunk = define(module, context, builder, &signature, |b, _, module| {
-        let helper = module.declare_func_in_func(helper, b.func);
-        // Nothing is passed in registers: the way to the context is by the frames, see `host`.
-        let mut frame = b.ins().get_frame_pointer(types::I64);
-        for _ in 0..host::FRAMES {
-            frame = b.ins().load(types::I64, trusted, frame, 0);
-        }
-        let context = b
-            .ins()
-            .load(types::I64, trusted, frame, host::CONTEXT_IN_FRAME);
-        b.ins().call(helper, &[context]);
-        b.ins().return_(&[]);
-    })?;
+    let mut thunks = [trampoline; HELPERS.len()];
+    for (thunk, (name, _)) in thunks.iter_mut().zip(HELPERS) {
+        let mut helper = Signature::new(c);
+        helper.params = vec![integer];
+        let helper = module.declare_function(name, Linkage::Import, &helper)?;
+        let signature = Signature::new(CallConv::PreserveAll);
+        *thunk = define(module, context, builder, &signature, |b, _, module| {
+            let helper = module.declare_func_in_func(helper, b.func);
+            // Nothing is passed in registers: the way to the context is by the frames, see `host`.
+            let mut frame = b.ins().get_frame_pointer(types::I64);
+            for _ in 0..host::FRAMES {
+                frame = b.ins().load(types::I64, trusted, frame, 0);
+            }
+            let context = b
+                .ins()
+                .load(types::I64, trusted, frame, host::CONTEXT_IN_FRAME);
+            b.ins().call(helper, &[context]);
+            b.ins().return_(&[]);
+        })?;
+    }
     module.finalize_definitions()?;
     Ok(Fixed {
         trampoline,
         missing,
-        thunk,
+        thunks,
     })
 }
 

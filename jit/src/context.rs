@@ -1,6 +1,7 @@
 //! What compiled code works on: the hart's state and the few words around it. Every field offset that compiled code uses is taken here and nowhere else.
 
-use hart::HartState;
+use hart::system::tlb;
+use hart::{HartState, SystemMemory};
 use std::cell::UnsafeCell;
 use std::mem::offset_of;
 use std::sync::Arc;
@@ -19,8 +20,8 @@ pub struct JumpSlot {
     pub function: u64,
     /// Which of the region's entries.
     pub entry: u64,
-    /// Makes the size a power of two.
-    unused: u64,
+    /// Whole machines: the [`Context::key`] for which that holds.
+    pub key: u64,
 }
 
 impl JumpSlot {
@@ -36,7 +37,7 @@ impl JumpSlot {
             pc,
             function,
             entry,
-            unused: 0,
+            key: 0,
         }
     }
 }
@@ -57,6 +58,8 @@ pub struct Scratch {
     pub result: u64,
     /// Which operation, see `helpers`.
     pub operation: u64,
+    /// Whole machines: 0, or the exit code to leave with.
+    pub status: u64,
 }
 
 /// All that compiled code of one hart works on.
@@ -83,6 +86,17 @@ pub struct Context {
     pub scratch: Scratch,
     /// Targets of indirect jumps.
     pub jump_cache: [JumpSlot; JUMP_CACHE_SLOTS],
+    /// Whole machines: the entries of the translation cache that loads and stores use now.
+    pub entries: *const tlb::Entry,
+    /// Whole machines: [`SystemMemory::code_key`]; never 0.
+    pub key: u64,
+    /// Whole machines: the hart's memory.
+    pub memory: *const SystemMemory,
+    /// Whole machines: what `left` counts down to.
+    pub limit: u64,
+    /// Whole machines: after a rollback, the count at which the instruction that caused it has
+    /// retired.
+    pub resume: u64,
 }
 
 impl Context {
@@ -112,6 +126,10 @@ pub mod code {
     pub const TRAP: u64 = 5;
     /// An access faulted: the state is that of the last checkpoint.
     pub const REPLAY: u64 = 6;
+    /// Whole machines: go on at `state.pc`, but look anew where that leads.
+    pub const CONTINUE: u64 = 8;
+    /// Whole machines: whoever runs the hart shall have a look.
+    pub const ATTENTION: u64 = 9;
 }
 
 /// Offsets of the fields.
@@ -142,6 +160,9 @@ pub mod offset {
     pub const HOST_FLOAT_CONTROL: i32 = offset_of!(Context, host_float_control) as i32;
     pub const SCRATCH: i32 = offset_of!(Context, scratch) as i32;
     pub const OPERATION: i32 = SCRATCH + offset_of!(Scratch, operation) as i32;
+    pub const ENTRIES: i32 = offset_of!(Context, entries) as i32;
+    pub const KEY: i32 = offset_of!(Context, key) as i32;
+    pub const STATUS: i32 = SCRATCH + offset_of!(Scratch, status) as i32;
     pub const RESULT: i32 = SCRATCH + offset_of!(Scratch, result) as i32;
     pub const JUMP_CACHE: i32 = offset_of!(Context, jump_cache) as i32;
 }
@@ -152,7 +173,7 @@ pub struct SharedContext(UnsafeCell<Context>);
 
 // SAFETY: only the owning `JitHart` touches the fields other than `poll`, which is atomic.
 unsafe impl Sync for SharedContext {}
-// SAFETY: a context is plain data.
+// SAFETY: a context is plain data; the pointers in it are set anew whenever compiled code is entered.
 unsafe impl Send for SharedContext {}
 
 impl SharedContext {

@@ -1,9 +1,13 @@
 //! What compiled code calls: floating-point operations whose result the host's arithmetic does not
-//! prove right, done by soft float.
+//! prove right, done by soft float; and in whole machines what the translation cache does not know,
+//! and control and status registers.
 
-use crate::context::Context;
+use crate::context::{Context, code};
 use frontend::{Insn, Op, Rm};
+use hart::csr::{Change, Clock};
 use hart::softfloat::{self as soft, F32, F64, Format, Round};
+use hart::{CsrAccess, Effect, Memory};
+use memory::Access;
 
 /// Does the operation that `scratch.operation` names, see [`pack`], on the operands beside it. A single's
 /// operand has its bits in the low half, the upper is anything; an integer operand is the
@@ -110,4 +114,113 @@ fn convert<F: Format>(op: Op, float: u64, integer: u64, rm: Round, flags: &mut u
         (Op::FcvtSLu, false) | (Op::FcvtDLu, true) => soft::from_u64::<F>(integer, rm, flags),
         _ => return None,
     })
+}
+
+/// An access to memory that the translation cache does not have.
+pub struct Translate {
+    /// How many bytes.
+    pub bytes: u32,
+    /// Whether they are written.
+    pub store: bool,
+    /// What [`crate::translate::Checkpoint`] says.
+    pub retired: u32,
+}
+
+impl Translate {
+    /// As `scratch.operation` holds it.
+    pub fn pack(&self) -> u64 {
+        u64::from(self.retired) << 32 | u64::from(self.store) << 8 | u64::from(self.bytes)
+    }
+
+    fn unpack(word: u64) -> Translate {
+        Translate {
+            bytes: word as u32 & 0xff,
+            store: word >> 8 & 1 != 0,
+            retired: (word >> 32) as u32,
+        }
+    }
+}
+
+/// Finds the host address of an access. Operands are its address, `left` before the instruction, and
+/// where the last checkpoint is. The result is 0 if the interpreter has to make the access: then
+/// the hart was rolled back to the checkpoint.
+pub extern "C" fn translate(context: *mut Context) {
+    // SAFETY: as in `float`.
+    let context = unsafe { &mut *context };
+    // SAFETY: `SystemHart::run` has set it to a reference that it holds while compiled code runs.
+    let memory = unsafe { &*context.memory };
+    let [va, left, pc] = context.scratch.operands;
+    let Translate {
+        bytes,
+        store,
+        retired,
+    } = Translate::unpack(context.scratch.operation);
+    let access = if store { Access::Store } else { Access::Load };
+    context.scratch.result = match memory.host_address(va, bytes.into(), access) {
+        Some(host) => host,
+        None => {
+            context.state.pc = pc;
+            context.resume = context.limit.wrapping_sub(left).wrapping_add(1);
+            context.left = context.left.wrapping_sub(retired.into());
+            0
+        }
+    };
+}
+
+/// An access to a control and status register.
+pub struct Csr {
+    /// Which one.
+    pub csr: u16,
+    /// Whether it is read.
+    pub reads: bool,
+    /// 0 if it is not changed; 1 writes, 2 sets and 3 clears bits.
+    pub change: u8,
+}
+
+impl Csr {
+    /// As `scratch.operation` holds it.
+    pub fn pack(&self) -> u64 {
+        u64::from(self.change) << 24 | u64::from(self.reads) << 16 | u64::from(self.csr)
+    }
+
+    fn unpack(word: u64) -> Csr {
+        Csr {
+            csr: word as u16,
+            reads: word >> 16 & 1 != 0,
+            change: (word >> 24) as u8,
+        }
+    }
+}
+
+/// Accesses a control and status register. Operands are what it is changed by and `left` before the
+/// instruction; the result is the old value. The status says whether compiled code may go on.
+pub extern "C" fn csr(context: *mut Context) {
+    // SAFETY: as in `float`.
+    let context = unsafe { &mut *context };
+    // SAFETY: as in `translate`.
+    let memory = unsafe { &*context.memory };
+    let [operand, left, _] = context.scratch.operands;
+    let Csr { csr, reads, change } = Csr::unpack(context.scratch.operation);
+    let change = match change {
+        1 => Some(Change::Write(operand)),
+        2 => Some(Change::Set(operand)),
+        3 => Some(Change::Clear(operand)),
+        _ => None,
+    };
+    let access = CsrAccess { csr, reads, change };
+    context.state.instret = context.limit.wrapping_sub(left);
+    let done = memory.csr(&mut context.state, access, &Clock::Virtual, 0);
+    context.scratch.status = match done {
+        // Nothing has happened: the interpreter raises the trap.
+        None => code::INTERPRET,
+        Some((old, effect)) => {
+            context.scratch.result = old;
+            context.entries = memory.entries();
+            match effect {
+                Effect::Continue(_) if memory.code_key() == context.key => 0,
+                Effect::Continue(_) => code::CONTINUE,
+                Effect::Attention(_) | Effect::Wait(_) => code::ATTENTION,
+            }
+        }
+    };
 }

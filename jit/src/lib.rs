@@ -4,6 +4,9 @@
 //! that runs guest code owns a [`JitHart`]. Compiled code keeps no state of its own: whenever it
 //! returns, the [`HartState`](hart::HartState) is exact, so that an interpreter can go on from
 //! there.
+//!
+//! [`SystemJit`] and [`SystemHart`] are the same for whole machines, where an address leads to other
+//! code at other times.
 
 mod analysis;
 mod background;
@@ -21,6 +24,8 @@ mod jit;
 mod jit_hart;
 mod options;
 mod request;
+mod system_hart;
+mod system_jit;
 mod table;
 mod translate;
 
@@ -32,3 +37,5 @@ pub use jit::Jit;
 pub use jit_hart::JitHart;
 pub use options::{Options, Stats};
 pub use request::Request;
+pub use system_hart::{SystemExit, SystemHart};
+pub use system_jit::SystemJit;

@@ -8,6 +8,9 @@ pub struct Options {
     /// Count retired instructions exactly and obey limits. Without it `instret` does not move and
     /// only the poll flag ends a run.
     pub counting: bool,
+    /// The code is a whole machine's: accesses go through the translation cache of
+    /// [`hart::SystemMemory`]. Goes with `counting`.
+    pub system: bool,
     /// Compile on a thread of its own; otherwise `request` returns when the code is there.
     pub background: bool,
     /// Cranelift's optimiser; without it code is compiled in about two thirds of the time.
@@ -30,6 +33,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             counting: false,
+            system: false,
             background: true,
             optimize: true,
             verify: cfg!(debug_assertions),

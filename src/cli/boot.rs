@@ -24,9 +24,12 @@ pub struct Args {
     /// How many harts [default: 1]
     #[arg(long, value_name = "N")]
     harts: Option<usize>,
-    /// Only interp so far: the compiler runs programs, no machines
+    /// jit: the interpreter first, what runs often is compiled [default: interp]
     #[arg(long, value_enum, value_name = "ENGINE")]
     engine: Option<EngineKind>,
+    /// Arrivals at a block before the code around it is compiled
+    #[arg(long, value_name = "N", hide = true)]
+    threshold: Option<u64>,
     /// exact: time is a function of instructions retired, idle time is skipped, two runs are the
     /// same bit for bit. host: the host's time, for working in the machine [default: exact]
     #[arg(long, value_enum, value_name = "CLOCK")]
@@ -96,6 +99,7 @@ impl Args {
         options.memory = self.memory.unwrap_or(options.memory);
         options.harts = self.harts.unwrap_or(options.harts);
         options.engine = self.engine.unwrap_or(options.engine);
+        options.tiers.threshold = self.threshold.unwrap_or(options.tiers.threshold);
         options.clock = self.clock.unwrap_or(options.clock);
         options.firmware = image(&self.firmware).or(options.firmware);
         options.kernel = image(&self.kernel).or(options.kernel);
@@ -253,6 +257,18 @@ fn print_stats(machine: &Machine, started: Instant) {
         "  code dropped  {:>14} times, {} pages; {} runs",
         stats.code_drops, stats.code_pages, stats.runs
     );
+    let jit = machine.compiled();
+    if jit.regions > 0 {
+        eprintln!(
+            "  compiled      {:>14} regions of {} instructions to {} bytes in {:.3} s; {} dropped",
+            jit.regions,
+            jit.guest_instructions,
+            jit.host_bytes,
+            jit.compile_ns as f64 / 1e9,
+            jit.dropped
+        );
+        eprintln!("  left          {:>14} times for lack of code", jit.missing);
+    }
     match machine.state_hash() {
         Ok(hash) => eprintln!("  state         {hash:016x}"),
         Err(error) => eprintln!("  state         unknown: {error}"),

@@ -3,11 +3,9 @@
 use super::boot::Run;
 use super::options::EngineOptions;
 use super::run::{self, Stats, Tracer};
-use crate::machine::{
-    DiskOptions, Machine, MachineOptions, Resume, ShareOptions, Signal, Terminal,
-};
+use crate::Error;
+use crate::machine::{DiskOptions, Machine, Resume, ShareOptions, Signal, Terminal};
 use crate::snapshot::{Kind, Meta, Reader, Subject};
-use crate::{EngineKind, Error};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -112,10 +110,7 @@ fn machine(args: &Args) -> Result<ExitCode, Error> {
         host_loopback: false,
     });
     let resume = Resume {
-        engine: match args.engine.engine {
-            EngineKind::Interp => EngineKind::Interp,
-            EngineKind::Jit => MachineOptions::default().engine,
-        },
+        engine: args.engine.engine,
         trust: given.trust,
         disks: given.disks.clone(),
         changed_disks: given.changed_disks,

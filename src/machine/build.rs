@@ -5,12 +5,13 @@ use super::clock::MachineClock;
 use super::load::Loader;
 use super::sbi::Sbi;
 use super::signal::Signal;
+use super::tiers::Tiers;
 use super::{ClockKind, MachineOptions, Stats};
 use crate::{EngineKind, Error};
 use devices::stream::ByteQueue;
 use devices::{Bus, HartLines, description, layout};
 use hart::{HartState, Io, Privileged, SystemMemory};
-use interp::Interp;
+use jit::SystemHart;
 use memory::Ram;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -36,7 +37,7 @@ pub(super) enum Status {
 
 /// One hart.
 pub(super) struct Hart {
-    pub state: HartState,
+    pub state: SystemHart,
     pub memory: SystemMemory,
     pub lines: Arc<HartLines>,
     pub status: Status,
@@ -56,7 +57,7 @@ pub struct Machine {
     pub(super) clock: Arc<MachineClock>,
     pub(super) signal: Arc<Signal>,
     pub(super) harts: Vec<Hart>,
-    pub(super) interp: Interp<SystemMemory>,
+    pub(super) tiers: Tiers,
     /// Our own firmware, if there is no other.
     pub(super) sbi: Option<Sbi>,
     /// Instructions retired by all harts, and what they slept.
@@ -132,7 +133,7 @@ impl Machine {
             clock: clock.clone(),
         });
         let hart = |(number, lines)| Hart {
-            state: HartState::default(),
+            state: SystemHart::default(),
             memory: SystemMemory::new(ram.clone(), io.clone(), Privileged::reset(number as u64)),
             lines,
             status: Status::Stopped,
@@ -140,6 +141,10 @@ impl Machine {
         };
         let harts = lines.into_iter().enumerate().map(hart).collect();
         let sbi = own_firmware.then(|| Sbi::new(debug));
+        let tiers = match options.engine {
+            EngineKind::Jit => Some(options.tiers.clone()),
+            EngineKind::Interp => None,
+        };
         Ok(Machine {
             options,
             ram,
@@ -149,7 +154,7 @@ impl Machine {
             clock,
             signal,
             harts,
-            interp: Interp::new(interp::Options::default()),
+            tiers: Tiers::new(tiers)?,
             sbi,
             position: 0,
             turn: 0,
@@ -168,7 +173,7 @@ impl Machine {
         let start = loader.finish(&self.dtb)?;
         for (number, hart) in self.harts.iter_mut().enumerate() {
             let mut privileged = Privileged::reset(number as u64);
-            hart.state = HartState::default();
+            *hart.state = HartState::default();
             hart.state.pc = start.pc;
             hart.state.x[10] = number as u64;
             hart.state.x[11] = start.dtb;
@@ -199,7 +204,7 @@ impl Machine {
         self.bus.reset();
         self.ram.clear()?;
         (self.turn, self.left) = (0, 0);
-        self.interp.clear();
+        self.tiers.clear();
         self.ram.take_stale();
         self.start()
     }
@@ -207,7 +212,7 @@ impl Machine {
     /// Drops all that is derived from the guest's state: translations, decoded code. Changes
     /// nothing but speed.
     pub fn forget(&mut self) {
-        self.interp.clear();
+        self.tiers.clear();
         self.harts.iter().for_each(|hart| hart.memory.forget());
     }
 
@@ -229,12 +234,6 @@ fn check(options: &MachineOptions) -> Result<(), Error> {
         return Err(Error::usage(
             format!("a machine cannot have {} bytes of memory", options.memory),
             "give --memory a number of MiB from 32M up, such as 512M or 2G",
-        ));
-    }
-    if options.engine == EngineKind::Jit {
-        return Err(Error::usage(
-            "the compiler runs programs only so far, no whole machines",
-            "leave --engine out, or write --engine interp",
         ));
     }
     if options.net.is_some() && options.clock == ClockKind::Exact {

@@ -124,6 +124,7 @@ fn parse(text: &str, folder: &Path) -> Result<MachineOptions, String> {
         memory: file.memory.unwrap_or(usual.memory),
         harts: file.harts.unwrap_or(usual.harts),
         engine: file.engine.unwrap_or(usual.engine),
+        tiers: usual.tiers,
         clock: file.clock.unwrap_or(usual.clock),
         firmware: image(file.firmware),
         kernel: image(file.kernel),

@@ -1,6 +1,6 @@
 //! What a saved machine is made of, and whether it may have that again.
 
-use super::{ClockKind, DiskAccess, DiskOptions, Image, MachineOptions, ShareOptions};
+use super::{ClockKind, DiskAccess, DiskOptions, Image, MachineOptions, ShareOptions, TierOptions};
 use crate::snapshot::Cause;
 use crate::{EngineKind, Error};
 use devices::net;
@@ -187,6 +187,7 @@ impl Description {
             memory: self.memory,
             harts: usize::try_from(self.harts).unwrap_or(usize::MAX),
             engine: resume.engine,
+            tiers: TierOptions::default(),
             clock: self.clock,
             firmware: file(self.firmware),
             kernel: file(self.kernel),

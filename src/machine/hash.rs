@@ -11,7 +11,7 @@ impl Machine {
     pub fn state_hash(&self) -> Result<u64, String> {
         let mut words = vec![self.position];
         for hart in &self.harts {
-            words.push(checksum::of(&codec::encode(&hart.state)?));
+            words.push(checksum::of(&codec::encode(&*hart.state)?));
             words.push(checksum::of(&codec::encode(&*hart.memory.privileged())?));
         }
         let devices = self.bus.save();

@@ -8,6 +8,7 @@
 //! | devices at their places | `board.rs` |
 //! | saving it and going on | `saved.rs`; what it may open again: `description.rs` |
 //! | running: turns, interrupts, idling | `run.rs` |
+//! | executing: interpreter and compiler | `tiers.rs` |
 //! | the one clock | `clock.rs` |
 //! | what gets a running machine's attention | `signal.rs` |
 //! | firmware of our own, for a kernel without any | `sbi.rs` |
@@ -30,6 +31,7 @@ mod sbi;
 mod signal;
 #[cfg(test)]
 mod tests;
+mod tiers;
 
 pub use build::{Machine, Wires};
 pub use console::{KEYS, Terminal};
@@ -38,3 +40,4 @@ pub use options::{ClockKind, DiskAccess, DiskOptions, Image, MachineOptions, Sha
 pub use run::{End, Stats};
 pub use saved::{HartImage, HartsImage};
 pub use signal::{Command, Signal};
+pub use tiers::TierOptions;

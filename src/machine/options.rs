@@ -1,5 +1,6 @@
 //! What a machine is made of.
 
+use super::TierOptions;
 use crate::EngineKind;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -114,6 +115,8 @@ pub struct MachineOptions {
     pub harts: usize,
     /// What executes them.
     pub engine: EngineKind,
+    /// When and how code is compiled.
+    pub tiers: TierOptions,
     /// Which clock the guest sees.
     pub clock: ClockKind,
     /// What runs first, in machine mode: OpenSBI's fw_dynamic, or an ELF file. Without it the
@@ -141,6 +144,7 @@ impl Default for MachineOptions {
             memory: 1 << 30,
             harts: 1,
             engine: EngineKind::Interp,
+            tiers: TierOptions::default(),
             clock: ClockKind::Exact,
             firmware: None,
             kernel: None,

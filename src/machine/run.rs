@@ -88,6 +88,15 @@ impl Machine {
         self.stats
     }
 
+    /// What the compiler has done so far.
+    pub fn compiled(&self) -> jit::Stats {
+        let missing = self.harts.iter().map(|hart| hart.state.missing()).sum();
+        jit::Stats {
+            missing,
+            ..self.tiers.stats()
+        }
+    }
+
     /// Where the harts are, a line each.
     pub fn describe(&self) -> String {
         let mut text = String::new();
@@ -232,7 +241,7 @@ impl Machine {
         let hart = &mut self.harts[number];
         self.clock.begin(self.position, hart.state.instret);
         let poll = &self.signal.poll;
-        let exit = self.interp.run(&mut hart.state, &hart.memory, limit, poll);
+        let exit = self.tiers.run(hart, limit, poll);
         let protected = hart.memory.take_protected();
         if !protected.is_empty() && self.harts.len() > 1 {
             for (other, hart) in self.harts.iter().enumerate() {
@@ -317,7 +326,7 @@ impl Machine {
         if !pages.is_empty() {
             self.stats.code_drops += 1;
             self.stats.code_pages += pages.len() as u64;
-            self.interp.invalidate(pages);
+            self.tiers.invalidate(pages);
         }
     }
 }

@@ -104,7 +104,7 @@ impl Machine {
         }
         let description = Description::of(&self.options, self.sbi.is_some())?;
         let image = |hart: &super::build::Hart| HartImage {
-            state: hart.state,
+            state: *hart.state,
             privileged: *hart.memory.privileged(),
             status: hart.status,
             traps: hart.traps,
@@ -217,7 +217,7 @@ impl Machine {
         let restored = self.bus.restore(devices);
         restored.map_err(|error| unsuitable("devices", error.to_string()))?;
         for (hart, image) in self.harts.iter_mut().zip(image.harts) {
-            hart.state = image.state;
+            *hart.state = image.state;
             hart.status = image.status;
             hart.traps = image.traps;
             hart.memory.change(|p| *p = image.privileged);

@@ -13,7 +13,7 @@ use memory::{Access, AtomicWord, PAGE, PAGE_BITS, Word, Writer};
 const PAGE_MASK: u64 = !(PAGE - 1);
 
 /// Where the bytes of an access lie.
-enum Place {
+pub(super) enum Place {
     /// In RAM, at this host address.
     Ram(u64),
     /// Elsewhere, at this physical address.
@@ -31,7 +31,7 @@ impl SystemMemory {
     /// Where `bytes` bytes at `va`, all on one page, lie, after all checks; what was found is
     /// cached.
     #[cold]
-    fn place(&self, va: u64, bytes: u64, access: Access) -> Result<Place, Trap> {
+    pub(super) fn place(&self, va: u64, bytes: u64, access: Access) -> Result<Place, Trap> {
         let p = self.privileged.borrow();
         let (mode, array) = match access {
             Access::Fetch => (p.mode(), self.code.get()),

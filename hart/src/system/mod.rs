@@ -2,6 +2,8 @@
 //! privileged state that decides about them.
 
 mod access;
+mod compiled;
+mod fetched;
 mod instructions;
 
 pub mod tlb;

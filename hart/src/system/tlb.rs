@@ -4,10 +4,15 @@
 //! fetches may go ahead without a walk. There is an array of entries for machine mode, and for each
 //! of a few values of satp one for U, S, and S with SUM: a switch between address spaces, and
 //! between modes, chooses arrays and drops nothing.
+//!
+//! Compiled code is made for pages at addresses. Whoever runs it looks up once whether the
+//! addresses lead to those pages; that holds as long as [`Tlb::key`] stays the same.
 
+use super::fetched::Fetched;
 use crate::privileged::walk::Mapping;
 use memory::PAGE_BITS;
 use std::cell::Cell;
+use std::mem::offset_of;
 
 /// Entries of an array, direct-mapped by page number.
 pub const ENTRIES: usize = 1024;
@@ -26,21 +31,30 @@ pub const EMPTY: usize = 1;
 /// No page has this address.
 const NOTHING: u64 = u64::MAX;
 
-/// One page. Compiled code reads the fields by offset.
+/// One page. Compiled code reads the fields by offset, and accesses what they say without another
+/// check: only this file writes them, and [`Tlb::fill`] is only called for pages that lie in RAM as a
+/// whole.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Entry {
     /// The page's virtual address if loads may go ahead.
-    pub load: Cell<u64>,
+    pub(super) load: Cell<u64>,
     /// Likewise for stores.
-    pub store: Cell<u64>,
+    pub(super) store: Cell<u64>,
     /// Likewise for fetches.
-    pub fetch: Cell<u64>,
+    pub(super) fetch: Cell<u64>,
     /// What to add to a virtual address for the host address.
-    pub addend: Cell<u64>,
+    pub(super) addend: Cell<u64>,
 }
 
 impl Entry {
+    /// Where compiled code finds the fields.
+    pub const LOAD: usize = offset_of!(Entry, load);
+    /// See [`Entry::LOAD`].
+    pub const STORE: usize = offset_of!(Entry, store);
+    /// See [`Entry::LOAD`].
+    pub const ADDEND: usize = offset_of!(Entry, addend);
+
     const fn none() -> Entry {
         Entry {
             load: Cell::new(NOTHING),
@@ -82,6 +96,10 @@ pub struct Tlb {
     /// The values of satp that arrays belong to, and when they were last chosen.
     spaces: [Cell<Option<(u64, u64)>>; SPACES],
     turn: Cell<u64>,
+    /// What compiled code was looked up for each space, and for machine mode at the end.
+    fetched: [Fetched; SPACES + 1],
+    /// The last key given away.
+    last_key: Cell<u64>,
 }
 
 /// Which kind of view of an address space.
@@ -109,6 +127,8 @@ impl Default for Tlb {
             arrays: arrays.unwrap_or_else(|_| unreachable!("ARRAYS were made")),
             spaces: [const { Cell::new(None) }; SPACES],
             turn: Cell::new(0),
+            fetched: std::array::from_fn(|space| Fetched::new(space as u64 + 1)),
+            last_key: Cell::new(SPACES as u64 + 1),
         }
     }
 }
@@ -138,8 +158,32 @@ impl Tlb {
         FIRST_SPACE + 3 * index + view as usize
     }
 
-    /// Takes up a page whose first byte lies at `host`. Returns the entry's number.
-    pub fn fill(&self, array: usize, va: u64, host: u64, mapping: &Mapping) -> u32 {
+    /// What stays the same as long as the addresses noted by [`Tlb::note_fetched`] lead where they
+    /// did, seen through this array. No two arrays have the same.
+    pub fn key(&self, array: usize) -> u64 {
+        self.fetched[space_of(array)].key() << 8 | array as u64
+    }
+
+    /// Notes that code at `va` was found to be what it is through this array, which has an entry
+    /// for it.
+    pub fn note_fetched(&self, array: usize, va: u64) {
+        self.fetched[space_of(array)].note(va);
+    }
+
+    fn renew(&self, space: usize) {
+        let key = self.last_key.get() + 1;
+        self.last_key.set(key);
+        self.fetched[space].renew(key);
+    }
+
+    /// The first entry of an array, for compiled code.
+    pub fn entries(&self, array: usize) -> *const Entry {
+        self.arrays[array % ARRAYS].entries.as_ptr()
+    }
+
+    /// Takes up a page whose first byte lies at `host`, in RAM as a whole: compiled code trusts that.
+    /// Returns the entry's number.
+    pub(super) fn fill(&self, array: usize, va: u64, host: u64, mapping: &Mapping) -> u32 {
         let page = va & !((1 << PAGE_BITS) - 1);
         let tag = |may| if may { page } else { NOTHING };
         let holder = &self.arrays[array % ARRAYS];
@@ -180,6 +224,7 @@ impl Tlb {
     /// Drops everything.
     pub fn clear(&self) {
         (0..ARRAYS).for_each(|array| self.clear_array(array));
+        (0..=SPACES).for_each(|space| self.renew(space));
     }
 
     /// Drops everything of address spaces, or of the one with this identifier; mappings that are
@@ -191,7 +236,12 @@ impl Tlb {
     /// Drops what is known of `va`.
     pub fn clear_page(&self, va: u64, asid: Option<u64>) {
         self.with_asid(asid, |index| {
-            (0..3).for_each(|view| self.clear_page_of(FIRST_SPACE + 3 * index + view, va));
+            let arrays = FIRST_SPACE + 3 * index..FIRST_SPACE + 3 * index + 3;
+            let part_of = |level| arrays.clone().any(|a| self.is_part_of(a, va, level));
+            if self.fetched[index].concerns(va, part_of(1), part_of(2)) {
+                self.renew(index);
+            }
+            arrays.for_each(|array| self.clear_page_of(array, va));
         });
     }
 
@@ -207,6 +257,7 @@ impl Tlb {
 
     fn clear_space(&self, index: usize) {
         (0..3).for_each(|view| self.clear_array(FIRST_SPACE + 3 * index + view));
+        self.renew(index);
     }
 
     fn clear_array(&self, array: usize) {
@@ -218,25 +269,42 @@ impl Tlb {
         }
     }
 
+    /// Whether `va` may be part of a superpage of that level, or a higher one than 2, which the
+    /// array has entries of.
+    fn is_part_of(&self, array: usize, va: u64, level: u32) -> bool {
+        let holder = &self.arrays[array];
+        let (word, bit) = large(va);
+        match level {
+            1 => holder.large[word].get() & bit != 0,
+            _ => holder.huge.get() & huge(va) != 0,
+        }
+    }
+
     fn clear_page_of(&self, array: usize, va: u64) {
         let holder = &self.arrays[array];
         let entry = self.entry(array, va);
         if entry.page().is_some_and(|page| page ^ va < 1 << PAGE_BITS) {
             entry.clear();
         }
-        let (word, bit) = large(va);
-        if holder.huge.get() & huge(va) != 0 {
+        if self.is_part_of(array, va, 2) {
             // It may be one of 1 GiB or 512 GiB.
             self.clear_array(array);
-        } else if holder.large[word].get() & bit != 0 {
+        } else if self.is_part_of(array, va, 1) {
             let same = |entry: &&Entry| entry.page().is_some_and(|page| (page ^ va) >> 21 == 0);
             holder.entries.iter().filter(same).for_each(Entry::clear);
         }
     }
 }
 
+/// Whose addresses an array knows: the number of a space, or that of machine mode.
+fn space_of(array: usize) -> usize {
+    array
+        .checked_sub(FIRST_SPACE)
+        .map_or(SPACES, |a| (a / 3).min(SPACES))
+}
+
 /// Where a region of 2 MiB is noted.
-fn large(va: u64) -> (usize, u64) {
+pub(super) fn large(va: u64) -> (usize, u64) {
     ((va >> 27) as usize % 64, 1 << (va >> 21 & 63))
 }
 
@@ -316,6 +384,46 @@ mod tests {
             tlb.array(satp, View::User);
         }
         assert!(!holds(&tlb, first, 0x1000));
+    }
+
+    #[test]
+    fn a_key_lasts_until_code_may_be_elsewhere() {
+        let tlb = Tlb::default();
+        let array = tlb.array(1 << 44 | 7, View::User);
+        let other = tlb.array(1 << 44 | 7, View::Supervisor);
+        assert_ne!(tlb.key(array), tlb.key(other));
+        assert_ne!(tlb.key(array), tlb.key(MACHINE));
+        let code = |va, level| {
+            filled(&tlb, array, va, level);
+            tlb.note_fetched(array, va);
+            tlb.key(array)
+        };
+        let key = code(0x1_0000, 0);
+        tlb.clear_page(0x2_0000, None);
+        tlb.clear_page(0x1_0000, Some(2));
+        assert_eq!(tlb.key(array), key, "another page, another space");
+        tlb.clear_page(0x1_0abc, Some(1));
+        assert_ne!(tlb.key(array), key);
+        // The entry may have made room for another: what was looked up holds all the same.
+        let key = code(0x1_0000, 0);
+        filled(&tlb, array, 0x1_0000 + (ENTRIES << 12) as u64, 0);
+        assert_eq!(tlb.key(array), key);
+        tlb.clear_page(0x1_0000, None);
+        assert_ne!(tlb.key(array), key);
+        let key = code(0x4020_0000, 1);
+        tlb.clear_page(0x4000_0000, None);
+        assert_eq!(tlb.key(array), key);
+        tlb.clear_page(0x402f_f000, None);
+        assert_ne!(tlb.key(array), key, "another part of the superpage");
+        let key = code(0x4020_0000, 2);
+        tlb.clear_page(0x7020_0000, None);
+        assert_ne!(tlb.key(array), key, "another part of the huge page");
+        let key = code(0x5000, 0);
+        tlb.clear_spaces(Some(1));
+        assert_ne!(tlb.key(array), key);
+        let (key, machine) = (code(0x5000, 0), tlb.key(MACHINE));
+        tlb.clear();
+        assert!(tlb.key(array) != key && tlb.key(MACHINE) != machine);
     }
 
     #[test]

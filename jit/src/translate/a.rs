@@ -3,6 +3,7 @@
 
 use super::Translator;
 use super::registers::trusted;
+use super::system::Access;
 use crate::context::offset;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, Type, Value, types};
@@ -38,7 +39,7 @@ impl Translator<'_, '_> {
     pub(super) fn amo(&mut self, o: Amo, ty: Type, op: AtomicRmwOp) {
         self.require_aligned(o.rs1, ty);
         let operand = self.operand(o.rs2, ty);
-        let address = self.address(o.rs1, 0);
+        let address = self.address(o.rs1, 0, Access::store(ty.bits()));
         let address = self.flat(&address);
         let flags = self.guest();
         let old = self.b.ins().atomic_rmw(ty, flags, op, address, operand);
@@ -49,7 +50,7 @@ impl Translator<'_, '_> {
     pub(super) fn load_reserved(&mut self, o: Lr, ty: Type) {
         self.require_aligned(o.rs1, ty);
         let va = self.x(o.rs1);
-        let address = self.address(o.rs1, 0);
+        let address = self.address(o.rs1, 0, Access::load(ty.bits()));
         let address = self.flat(&address);
         let flags = self.guest();
         let value = self.b.ins().atomic_load(ty, flags, address);
@@ -103,7 +104,7 @@ impl Translator<'_, '_> {
         self.b.seal_block(attempt);
         self.b.switch_to_block(attempt);
         let before = self.now.clone();
-        let host = self.address(o.rs1, 0);
+        let host = self.address(o.rs1, 0, Access::store(ty.bits()));
         let host = self.flat(&host);
         let expected = self
             .b

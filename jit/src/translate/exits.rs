@@ -84,8 +84,10 @@ impl Translator<'_, '_> {
 
     /// Goes on at `pc` in another region.
     pub(super) fn chain(&mut self, pc: u64) {
-        let value = self.b.ins().iconst(types::I64, pc as i64);
-        self.keep_promises(value);
+        if !self.settings.system {
+            let value = self.b.ins().iconst(types::I64, pc as i64);
+            self.keep_promises(value);
+        }
         self.finish();
         if let Some(entry) = self
             .graph
@@ -102,6 +104,9 @@ impl Translator<'_, '_> {
                 .return_call(own, &[self.context, entry, sp, a0]);
             return;
         }
+        if self.settings.system {
+            return self.chain_by_key(pc);
+        }
         let slot = self.linker.slot(pc);
         let slot = self.b.ins().iconst(types::I64, slot as i64);
         let descriptor = self.b.ins().load(types::I64, trusted(), slot, 0);
@@ -114,6 +119,9 @@ impl Translator<'_, '_> {
 
     /// Goes on at an address known only now, whose bit 0 counts as 0.
     pub(super) fn indirect(&mut self, target: Value) {
+        if self.settings.system {
+            return self.indirect_by_key(target);
+        }
         self.keep_promises(target);
         self.finish();
         // Entry sizes and the address's unit are powers of two: one shift does for both. No slot
@@ -140,7 +148,7 @@ impl Translator<'_, '_> {
     }
 
     /// The tail call itself. sp and a0 go along in host registers.
-    fn enter_region(&mut self, from: Value, function: i32, entry: i32) {
+    pub(super) fn enter_region(&mut self, from: Value, function: i32, entry: i32) {
         let function = self.b.ins().load(types::I64, trusted(), from, function);
         let entry = self.b.ins().load(types::I64, trusted(), from, entry);
         let sp = self.read(X::SP.index());

@@ -1,11 +1,12 @@
-//! The memory path: how a guest access becomes a host access. All that knows that guest memory is
-//! a window of host memory is here and in `analysis/window.rs`.
+//! The memory path: how a guest access becomes a host access. All that knows that a program's memory
+//! is a window of host memory is here and in `analysis/window.rs`; a machine's is in `system.rs`.
 //!
 //! The host's MMU checks the access. What the code must see to is that the address cannot leave
 //! the window and its guard zones. A fault rolls the hart back, see `analysis/windows.rs`.
 
 use super::Translator;
 use super::registers::trusted;
+use super::system::Access;
 use crate::context::offset;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, TrapCode, Type, Value, types};
@@ -17,8 +18,8 @@ pub const TRAP_CODES: usize = 200;
 
 /// A host address: a value and a constant.
 pub(super) struct Address {
-    base: Value,
-    offset: i32,
+    pub(super) base: Value,
+    pub(super) offset: i32,
 }
 
 /// The mark of the access that is site number `site`.
@@ -38,7 +39,10 @@ impl Translator<'_, '_> {
 
     /// Where `x[base] + imm` is on the host; the access may be made, and must be the next thing
     /// that is.
-    pub(super) fn address(&mut self, base: X, imm: i32) -> Address {
+    pub(super) fn address(&mut self, base: X, imm: i32, access: Access) -> Address {
+        if self.settings.system {
+            return self.translated(base, imm, access);
+        }
         let va = self.x(base);
         if !self.now.facts.get(base).is_near() {
             let near = self.in_window(va);
@@ -62,6 +66,10 @@ impl Translator<'_, '_> {
 
     /// Flags of the current instruction's access.
     pub(super) fn guest(&self) -> MemFlagsData {
+        if self.settings.system {
+            // What could fault has been found out before.
+            return MemFlagsData::new().with_notrap();
+        }
         MemFlagsData::new().with_trap_code(Some(trap_code(self.sites.len() - 1)))
     }
 
@@ -74,7 +82,7 @@ impl Translator<'_, '_> {
 
     /// Loads `bits` bits into an integer register's width.
     pub(super) fn load_x(&mut self, base: X, imm: i32, bits: u32, signed: bool) -> Value {
-        let Address { base, offset } = self.address(base, imm);
+        let Address { base, offset } = self.address(base, imm, Access::load(bits));
         let flags = self.guest();
         let ins = self.b.ins();
         match (bits, signed) {
@@ -96,7 +104,7 @@ impl Translator<'_, '_> {
 
     /// Stores the low `bits` bits.
     pub(super) fn store_x(&mut self, base: X, imm: i32, bits: u32, value: Value) {
-        let Address { base, offset } = self.address(base, imm);
+        let Address { base, offset } = self.address(base, imm, Access::store(bits));
         self.keep_store();
         let flags = self.guest();
         let ins = self.b.ins();
@@ -110,14 +118,15 @@ impl Translator<'_, '_> {
 
     /// Loads a floating-point number.
     pub(super) fn load_f(&mut self, base: X, imm: i32, ty: Type) -> Value {
-        let Address { base, offset } = self.address(base, imm);
+        let Address { base, offset } = self.address(base, imm, Access::load(ty.bits()));
         let flags = self.guest();
         self.b.ins().load(ty, flags, base, offset)
     }
 
     /// Stores a floating-point number.
     pub(super) fn store_f(&mut self, base: X, imm: i32, value: Value) {
-        let Address { base, offset } = self.address(base, imm);
+        let bits = self.b.func.dfg.value_type(value).bits();
+        let Address { base, offset } = self.address(base, imm, Access::store(bits));
         self.keep_store();
         let flags = self.guest();
         self.b.ins().store(flags, value, base, offset);

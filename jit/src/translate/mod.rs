@@ -14,6 +14,7 @@ mod memory;
 mod registers;
 mod rv64i;
 mod sticky;
+mod system;
 mod zb;
 mod zicsr;
 
@@ -33,6 +34,8 @@ pub use memory::TRAP_CODES;
 pub struct Settings {
     /// Count instructions and check the limit, instead of the poll flag.
     pub counting: bool,
+    /// The code is a whole machine's, see `system.rs`.
+    pub system: bool,
     /// The instruction to translate wrongly.
     pub sabotage: Option<Op>,
     /// Whether the flags that the host's arithmetic raises are the guest's, see `sticky.rs`.
@@ -69,6 +72,10 @@ pub trait Linker {
     fn own(&mut self, func: &mut ir::Function) -> ir::FuncRef;
     /// The function that calls `helpers::float`, see `float.rs`.
     fn float_thunk(&mut self, func: &mut ir::Function) -> ir::FuncRef;
+    /// The function that calls `helpers::translate`, see `system.rs`.
+    fn translate_thunk(&mut self, func: &mut ir::Function) -> ir::FuncRef;
+    /// The function that calls `helpers::csr`, see `system.rs`.
+    fn csr_thunk(&mut self, func: &mut ir::Function) -> ir::FuncRef;
 }
 
 /// What is known at the point of translation.
@@ -114,6 +121,8 @@ pub(crate) struct Translator<'a, 'f> {
     context: Value,
     region: ir::SigRef,
     sites: Vec<Site>,
+    /// Returns after a rollback, see `system.rs`.
+    replay: Option<ir::Block>,
     /// Loads that no instruction asked for yet: removed again if nothing does.
     hoisted: Vec<Value>,
     now: Now,
@@ -166,7 +175,10 @@ pub fn translate(
         linker,
         graph,
         states: liveness::analyze(graph, &windows, !settings.host_flags),
-        facts: window::analyze(graph),
+        facts: match settings.system {
+            true => vec![window::Facts::nothing(); graph.nodes.len()],
+            false => window::analyze(graph),
+        },
         checks: distance::analyze(graph),
         blocks,
         classes: registers::classes(graph),
@@ -175,6 +187,7 @@ pub fn translate(
         context,
         region,
         sites: Vec::new(),
+        replay: None,
         hoisted: Vec::new(),
         now: Now {
             registers: liveness::State::default(),

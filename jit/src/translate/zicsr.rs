@@ -1,5 +1,5 @@
 //! Zicsr: the floating-point registers are compiled, counters and all others are the interpreter's,
-//! which knows the clock.
+//! which knows the clock, or in a whole machine a helper's.
 
 use super::Translator;
 use super::registers::trusted;
@@ -29,8 +29,18 @@ pub enum Change {
 }
 
 impl Translator<'_, '_> {
-    pub(super) fn csr(&mut self, pc: u64, rd: X, csr: u16, source: Source, change: Change) {
+    pub(super) fn csr(
+        &mut self,
+        (pc, next): (u64, u64),
+        rd: X,
+        csr: u16,
+        source: Source,
+        change: Change,
+    ) {
         if !matches!(csr, FFLAGS | FRM | FCSR) {
+            if self.settings.system {
+                return self.system_csr((pc, next), rd, csr, &source, &change);
+            }
             return self.interpret(pc);
         }
         // Setting or clearing nothing is no write; x0 and 0 stand for that.

@@ -1,0 +1,60 @@
+//! What compiled code needs of a machine's memory.
+
+use super::{SystemMemory, access::Place, tlb::Entry};
+use crate::Memory;
+use memory::{Access, PAGE};
+
+impl SystemMemory {
+    /// The translation cache's entries for loads and stores as they are made now. They lie there as
+    /// long as this does.
+    pub fn entries(&self) -> *const Entry {
+        self.tlb.entries(self.data.get())
+    }
+
+    /// What stays the same as long as addresses that [`SystemMemory::code_page_of`] was asked for lead
+    /// where they did, the mode is the same, and floating point is permitted or not as it was.
+    pub fn code_key(&self) -> u64 {
+        self.tlb.key(self.code.get()) << 1 | u64::from(self.may_float())
+    }
+
+    /// The code page that an instruction at `va` would be fetched from; none if it can't be, or if
+    /// finding out would change anything that the guest sees.
+    pub fn code_page_of(&self, va: u64) -> Option<u64> {
+        let array = self.code.get();
+        let known = || {
+            let entry = self.tlb.entry(array, va);
+            let page = va & !(PAGE - 1);
+            (entry.fetch.get() == page)
+                .then(|| self.ram.page_of(page.wrapping_add(entry.addend.get())))
+        };
+        let quiet = !self.privileged.borrow().updates_accessed();
+        let page = known().or_else(|| {
+            let walked = quiet.then(|| self.place(va, 2, Access::Fetch).ok());
+            // Pages that are not cached are looked at anew each time.
+            walked.flatten().and_then(|_| known())
+        })?;
+        self.tlb.note_fetched(array, va);
+        Some(page)
+    }
+
+    /// Reads a 16-bit parcel of a code page.
+    pub fn code_parcel(&self, page: u64, offset: u64) -> Option<u16> {
+        let at = (page << memory::PAGE_BITS) + offset % PAGE;
+        self.ram.load(self.ram.host().wrapping_add(at))
+    }
+
+    /// The host address of `bytes` bytes at `va`, if an access would reach RAM, and only one page of it.
+    /// What it finds is cached. A store there counts as made.
+    pub fn host_address(&self, va: u64, bytes: u64, access: Access) -> Option<u64> {
+        if va % PAGE > PAGE - bytes {
+            return None;
+        }
+        let Ok(Place::Ram(host)) = self.place(va, bytes, access) else {
+            return None;
+        };
+        if access == Access::Store {
+            self.ram.note_write(self.ram.page_of(host));
+        }
+        Some(host)
+    }
+}

@@ -1,0 +1,227 @@
+//! The compiled code of a whole machine.
+//!
+//! A region is made of pages at addresses, and remembers both. It may be entered while its addresses
+//! lead to these pages, whatever the address space: neither a switch of those nor a fence throws any
+//! code away. Each hart looks that up when it first goes to an entry, and notes it in its jump cache,
+//! together with the key for which it holds; compiled code goes from region to region by the jump
+//! cache alone.
+//!
+//! Regions may overlap: a loop in the middle of a function, hot before the function was, is code of
+//! its own, to which the function's jumps.
+
+use crate::code::Descriptor;
+use crate::compiler::{Compiled, Compiler, Links, Shared};
+use crate::host::cpu_time;
+use crate::{Error, Options, Stats};
+use frontend::Region;
+use hart::{Memory, SystemMemory};
+use memory::PAGE_BITS;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::Arc;
+
+/// An address, and the code page behind it.
+type Place = (u64, u64);
+
+/// A region with code.
+struct Record {
+    /// The page numbers of its addresses, and the code pages that those led to.
+    pages: Vec<(u64, u64)>,
+    /// Whether it holds floating-point instructions, which may be forbidden.
+    floats: bool,
+    /// Where it begins.
+    entries: Vec<Place>,
+    /// Keeps alive what its code points to.
+    links: Arc<Links>,
+}
+
+/// The compiler of a machine, and what it has compiled. All harts run on one thread.
+pub struct SystemJit {
+    options: Options,
+    compiler: Option<Compiler>,
+    /// What all code is part of.
+    generation: Option<Arc<Shared>>,
+    entries: FxHashMap<Place, (Arc<Record>, usize)>,
+    by_page: FxHashMap<u64, Vec<Arc<Record>>>,
+    /// Rises whenever code is dropped.
+    epoch: u64,
+    stats: Stats,
+}
+
+impl SystemJit {
+    /// A compiler for a machine's code; what `options` say of threads and counting is not asked.
+    pub fn new(options: Options) -> Result<SystemJit, Error> {
+        let options = Options {
+            counting: true,
+            system: true,
+            background: false,
+            ..options
+        };
+        crate::compiler::isa(&options)?;
+        Ok(SystemJit {
+            options,
+            compiler: None,
+            generation: None,
+            entries: FxHashMap::default(),
+            by_page: FxHashMap::default(),
+            epoch: 0,
+            stats: Stats::default(),
+        })
+    }
+
+    /// What has been done so far.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Rises whenever code is dropped: jump caches are then emptied.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// What all code is part of; none if there is none.
+    pub(crate) fn generation(&self) -> Option<&Arc<Shared>> {
+        self.generation.as_ref()
+    }
+
+    /// The code at `pc`, if it may be entered.
+    pub(crate) fn find(&mut self, pc: u64, memory: &SystemMemory) -> Option<Descriptor> {
+        let page = memory.code_page_of(pc)?;
+        let (record, index) = self.entries.get(&(pc, page))?;
+        let elsewhere =
+            |&(number, page): &(u64, u64)| memory.code_page_of(number << PAGE_BITS) != Some(page);
+        if record.floats && !memory.may_float() || record.pages.iter().any(elsewhere) {
+            return None;
+        }
+        record.links.descriptors.get(*index).copied()
+    }
+
+    /// Compiles the code around `pc`, as far as it is `warm`, which is asked of addresses and their
+    /// code pages. Whether there is code at `pc` now that may be entered.
+    pub fn request(
+        &mut self,
+        pc: u64,
+        memory: &SystemMemory,
+        warm: impl Fn(u64, u64) -> bool,
+    ) -> bool {
+        if self.find(pc, memory).is_some() {
+            return true;
+        }
+        let mut pages = FxHashMap::default();
+        let region = self.discover(pc, memory, warm, &mut pages);
+        if region.block(pc).is_none_or(|block| block.insns.is_empty()) {
+            return false;
+        }
+        let started = cpu_time();
+        let compiled = match &mut self.compiler {
+            Some(compiler) => compiler.compile(&region),
+            None => Compiler::new(&self.options)
+                .and_then(|compiler| self.compiler.insert(compiler).compile(&region)),
+        };
+        self.stats.compile_ns += cpu_time().saturating_sub(started);
+        let Ok(compiled) = compiled else {
+            return false;
+        };
+        self.publish(&region, compiled, &pages);
+        self.find(pc, memory).is_some()
+    }
+
+    /// Finds the region around `pc`, and what its pages are. It ends where other regions begin.
+    fn discover(
+        &self,
+        pc: u64,
+        memory: &SystemMemory,
+        warm: impl Fn(u64, u64) -> bool,
+        pages: &mut FxHashMap<u64, u64>,
+    ) -> Region {
+        let page = |va: u64| memory.code_page_of(va);
+        let foreign = |at: u64| {
+            let other = page(at).is_some_and(|page| self.entries.contains_key(&(at, page)));
+            other || self.options.one_block && at != pc
+        };
+        let wanted = |at: u64| page(at).is_some_and(|page| warm(at, page));
+        let fetch = |va: u64| {
+            let page = page(va).ok_or(())?;
+            let number = va >> PAGE_BITS;
+            if pages.insert(number, page).is_none() {
+                memory.watch_code(page);
+            }
+            memory.code_parcel(page, va).ok_or(())
+        };
+        Region::discover_within(&[pc], self.options.region_size, foreign, wanted, fetch)
+    }
+
+    fn publish(&mut self, region: &Region, compiled: Compiled, pages: &FxHashMap<u64, u64>) {
+        let old = self.generation.as_ref();
+        if old.is_some_and(|old| !Arc::ptr_eq(old, &compiled.generation)) {
+            self.clear();
+            self.stats.evictions += 1;
+        }
+        self.generation = Some(compiled.generation);
+        self.stats.regions += 1;
+        self.stats.guest_instructions += compiled.instructions as u64;
+        self.stats.host_bytes += compiled.bytes as u64;
+        let insns = || region.blocks.iter().flat_map(|block| &block.insns);
+        let place = |pc: u64| Some((pc, *pages.get(&(pc >> PAGE_BITS))?));
+        let descriptors = compiled.links.descriptors.iter();
+        // What is an entry already stays where it is.
+        let new: Vec<(usize, Place)> = descriptors
+            .enumerate()
+            .filter_map(|(index, descriptor)| Some((index, place(descriptor.pc)?)))
+            .filter(|(_, place)| !self.entries.contains_key(place))
+            .collect();
+        let numbers = region.pages();
+        let record = Arc::new(Record {
+            pages: numbers
+                .iter()
+                .filter_map(|number| Some((*number, *pages.get(number)?)))
+                .collect(),
+            floats: insns().any(|decoded| {
+                let insn = decoded.insn;
+                insn.uses().f_bits() | insn.defs().f_bits() != 0
+            }),
+            entries: new.iter().map(|(_, place)| *place).collect(),
+            links: compiled.links.clone(),
+        });
+        for (index, place) in new {
+            self.entries.insert(place, (record.clone(), index));
+        }
+        let distinct: FxHashSet<u64> = record.pages.iter().map(|(_, page)| *page).collect();
+        for page in distinct {
+            self.by_page.entry(page).or_default().push(record.clone());
+        }
+    }
+
+    /// Drops all code made from these code pages; where that began, for whoever wants to have it
+    /// compiled again.
+    pub fn invalidate(&mut self, pages: &[u64]) -> Vec<(u64, u64)> {
+        let mut dropped = Vec::new();
+        for page in pages {
+            for record in self.by_page.remove(page).unwrap_or_default() {
+                self.stats.dropped += 1;
+                for place in &record.entries {
+                    let own = |(other, _): &(Arc<Record>, usize)| Arc::ptr_eq(other, &record);
+                    if self.entries.get(place).is_some_and(own) {
+                        self.entries.remove(place);
+                        dropped.push(*place);
+                    }
+                }
+                for (_, other) in &record.pages {
+                    if let Some(records) = self.by_page.get_mut(other) {
+                        records.retain(|known| !Arc::ptr_eq(known, &record));
+                    }
+                }
+            }
+        }
+        if !dropped.is_empty() {
+            self.epoch += 1;
+        }
+        dropped
+    }
+
+    /// Drops all code. It changes nothing but speed.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.by_page.clear();
+        self.epoch += 1;
+    }
+}
