@@ -16,7 +16,7 @@ use crate::task::TaskShared;
 use crate::timers::Timers;
 use memory::UserSpace;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A mutex whose holder never leaves it broken: a panic elsewhere does not spread.
@@ -80,6 +80,8 @@ pub(crate) struct Kernel {
     pub trace: AtomicBool,
     /// The main thread, for signals that arrive elsewhere.
     pub main: Lock<Option<crate::signal::host::Registered>>,
+    /// Without exact scheduling: instructions retired by threads that have ended.
+    pub retired: AtomicU64,
 }
 
 impl Kernel {

@@ -16,7 +16,7 @@ use crate::signal::{self, Signals};
 use crate::task::Task;
 use crate::{Error, host, threads};
 use memory::UserSpace;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar};
 
 /// How a process ended.
@@ -161,11 +161,12 @@ impl Process {
         self.run().map(Progress::Exited)
     }
 
-    /// Instructions retired by all threads since the start. Exact under [`Schedule::Exact`].
+    /// Instructions retired by all threads since the start. Exact under [`Schedule::Exact`];
+    /// otherwise of the threads that have ended, as far as their engine counts them.
     pub fn total(&self) -> u64 {
         match &self.run {
             Run::Exact(run) => run.total(),
-            Run::Threads(_) => threads::retired(&self.kernel),
+            Run::Threads(_) => self.kernel.retired.load(Ordering::Relaxed),
         }
     }
 
@@ -293,6 +294,7 @@ pub(crate) fn new_kernel(
         observer: Lock::new(None),
         trace: AtomicBool::new(false),
         main: Lock::default(),
+        retired: AtomicU64::new(0),
     }))
 }
 

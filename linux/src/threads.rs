@@ -7,20 +7,13 @@ use crate::process::{Exit, exit_forked};
 use crate::signal;
 use crate::task::{Task, Turn};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 /// How long to pause before a call is tried again that nothing announces.
 const RETRY_NANOS: u64 = 1_000_000;
 
 /// Guest code runs on the guest's own stack; this is for ours and the compiler's.
 const STACK: usize = 1 << 20;
-
-static RETIRED: AtomicU64 = AtomicU64::new(0);
-
-/// Instructions retired by threads that have ended, as far as their engine counts them.
-pub(crate) fn retired(_kernel: &Kernel) -> u64 {
-    RETIRED.load(Ordering::Relaxed)
-}
 
 /// Runs the main thread on the calling one, until the whole process has ended.
 pub(crate) fn run_main(task: Task) -> Exit {
@@ -78,7 +71,8 @@ fn run(mut task: Task) {
             Turn::Ended | Turn::Held => break,
         }
     }
-    RETIRED.fetch_add(task.state().instret, Ordering::Relaxed);
+    let retired = task.state().instret;
+    task.kernel.retired.fetch_add(retired, Ordering::Relaxed);
 }
 
 /// Sleeps until what the call waits for may have happened, or somebody wakes the thread.

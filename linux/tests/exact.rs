@@ -138,6 +138,25 @@ fn stopping_saving_and_resuming_change_nothing() {
 }
 
 #[test]
+fn a_process_counts_its_own_instructions_alone() {
+    let count = || {
+        let space = Arc::new(UserSpace::reserve().unwrap());
+        let cpu = InterpCpu::boxed(space.clone(), false);
+        let program = Program {
+            path: guest("hello"),
+            argv: vec![b"hello".to_vec()],
+            envp: Vec::new(),
+        };
+        let mut process = Process::start(isolated(), &program, space, cpu).unwrap();
+        assert_eq!(process.run().unwrap(), Exit::Code(0));
+        process.total()
+    };
+    let first = count();
+    assert!(first > 50);
+    assert_eq!(count(), first, "the second in the same host process");
+}
+
+#[test]
 fn a_process_on_host_threads_refuses_to_be_saved() {
     let space = Arc::new(UserSpace::reserve().unwrap());
     let cpu = InterpCpu::boxed(space.clone(), false);

@@ -11,7 +11,7 @@ pub(crate) struct Roster {
     places: NonNull<AtomicI32>,
 }
 
-// SAFETY: the places are atomics in a mapping that is never unmapped.
+// SAFETY: the places are atomics, in a mapping that lives as long as the value.
 unsafe impl Send for Roster {}
 // SAFETY: as above.
 unsafe impl Sync for Roster {}
@@ -59,7 +59,9 @@ impl Roster {
 
     /// Takes a process off, once its number may be given to another.
     pub fn remove(&self, pid: i32) {
-        for place in self.places() {
+        // A look first: exchanges at all places would cost more than the rest of a wait4.
+        let its = |place: &&AtomicI32| place.load(Ordering::SeqCst) == pid;
+        for place in self.places().iter().filter(its) {
             let _ = place.compare_exchange(pid, 0, Ordering::SeqCst, Ordering::SeqCst);
         }
     }
