@@ -253,7 +253,7 @@ impl Compiler {
         graph: &Graph,
         own: FuncId,
     ) -> Result<(Vec<translate::Site>, Vec<Box<Slot>>), String> {
-        let mut helped = HashSet::new();
+        let mut pinned = HashSet::new();
         loop {
             self.module.clear_context(&mut self.context);
             self.context.func.signature = translate::signature(CallConv::Tail);
@@ -272,7 +272,7 @@ impl Compiler {
                 &mut self.builder,
                 graph,
                 &self.settings,
-                &helped,
+                &pinned,
                 &mut slots,
                 config,
             );
@@ -285,8 +285,11 @@ impl Compiler {
             if misplaced.is_empty() {
                 return Ok((translation.sites, slots));
             }
-            // What goes to the helper stays where it is, so that this comes to an end.
-            helped.extend(misplaced);
+            let known = pinned.len();
+            pinned.extend(misplaced);
+            if pinned.len() == known {
+                return Err("floating point would be done where the guest does not".into());
+            }
         }
     }
 

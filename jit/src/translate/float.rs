@@ -54,11 +54,12 @@ fn bits_type(ty: Type) -> Type {
 impl Translator<'_, '_> {
     /// An operand of arithmetic, to which all NaNs are alike.
     fn float(&mut self, r: F, ty: Type) -> Value {
-        if ty == types::F32 {
+        let value = if ty == types::F32 {
             self.f32_unchecked(r)
         } else {
             self.f64_unchecked(r)
-        }
+        };
+        self.pin(value)
     }
 
     pub(super) fn set_float(&mut self, rd: F, ty: Type, value: Value) {
@@ -274,7 +275,7 @@ impl Translator<'_, '_> {
     /// Whether the instruction being translated may be done by the host in this rounding mode.
     fn is_hosts(&self, rm: Rm) -> bool {
         if self.settings.host_flags {
-            rm == Rm::Dyn && !self.is_helped()
+            rm == Rm::Dyn
         } else {
             nearest(rm)
         }
@@ -372,9 +373,6 @@ impl Translator<'_, '_> {
     /// flags for quiet NaNs.
     pub(super) fn min_max(&mut self, o: Fr2, ty: Type, first: FloatCC, insn: Insn) {
         let (a, b) = (self.float(o.rs1, ty), self.float(o.rs2, ty));
-        if self.is_helped() {
-            return self.help(insn, &[a, b], Result::Float(o.rd, ty));
-        }
         let choose = self.b.ins().fcmp(first, a, b);
         self.raises(choose);
         let value = self.b.ins().select(choose, a, b);
@@ -384,9 +382,6 @@ impl Translator<'_, '_> {
 
     pub(super) fn float_compare(&mut self, o: Fcmp, ty: Type, cc: FloatCC, insn: Insn) {
         let (a, b) = (self.float(o.rs1, ty), self.float(o.rs2, ty));
-        if self.is_helped() {
-            return self.help(insn, &[a, b], Result::Integer(o.rd));
-        }
         let holds = self.b.ins().fcmp(cc, a, b);
         self.raises(holds);
         let value = self.b.ins().uextend(types::I64, holds);
@@ -410,7 +405,7 @@ impl Translator<'_, '_> {
     ) {
         let a = self.float(o.rs1, ty);
         let result = Result::Integer(o.rd);
-        if self.is_helped() || o.rm == Rm::Rmm {
+        if o.rm == Rm::Rmm {
             return self.help(insn, &[a], result);
         }
         let good = self.is_convertible(o.rm, a, to, signed);
@@ -549,7 +544,7 @@ impl Translator<'_, '_> {
 
     /// fcvt.s.d.
     pub(super) fn narrow(&mut self, o: Fr1, insn: Insn) {
-        let a = self.f64_unchecked(o.rs1);
+        let a = self.float(o.rs1, types::F64);
         let result = Result::Float(o.rd, types::F32);
         if !self.is_hosts(o.rm) {
             return self.help(insn, &[a], result);
@@ -564,10 +559,7 @@ impl Translator<'_, '_> {
 
     /// fcvt.d.s: exact, unless it is a NaN.
     pub(super) fn widen(&mut self, o: Fr1, insn: Insn) {
-        let a = self.f32_unchecked(o.rs1);
-        if self.is_helped() {
-            return self.help(insn, &[a], Result::Float(o.rd, types::F64));
-        }
+        let a = self.float(o.rs1, types::F32);
         self.require_valid_mode(o.rm);
         let value = self.b.ins().fpromote(types::F64, a);
         if self.settings.host_flags {

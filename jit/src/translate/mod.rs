@@ -130,8 +130,8 @@ pub(crate) struct Translator<'a, 'f> {
     skip: Option<Value>,
     /// Host instructions that may raise flags, and whose they are.
     raising: Vec<(ir::Inst, u64)>,
-    /// Guest instructions that must not be the host's, because it would move them.
-    helped: &'a HashSet<u64>,
+    /// Guest instructions whose operands are made opaque, because Cranelift would move them.
+    pinned: &'a HashSet<u64>,
     /// Whether what is being emitted happens rarely: blocks are laid out away from the others.
     cold: bool,
     error: Option<String>,
@@ -147,13 +147,13 @@ pub struct Translation {
 }
 
 /// Translates a region into `func`, whose signature is [`signature`]'s; or why it failed.
-/// Floating-point instructions at the addresses in `helped` are left to the helper.
+/// Operands of the floating-point instructions at the addresses in `pinned` are made opaque.
 pub fn translate(
     func: &mut ir::Function,
     builder: &mut cranelift_frontend::FunctionBuilderContext,
     graph: &Graph,
     settings: &Settings,
-    helped: &HashSet<u64>,
+    pinned: &HashSet<u64>,
     linker: &mut dyn Linker,
     frontend_config: cranelift_codegen::isa::TargetFrontendConfig,
 ) -> Result<Translation, String> {
@@ -202,7 +202,7 @@ pub fn translate(
         checkpoints: HashMap::new(),
         skip: None,
         raising: Vec::new(),
-        helped,
+        pinned,
         cold: false,
         error: None,
     };

@@ -14,7 +14,7 @@
 use super::{Class, Translator};
 use crate::analysis::each;
 use cranelift_codegen::ir::condcodes::FloatCC;
-use cranelift_codegen::ir::{BlockArg, InstBuilder, Type, Value, types};
+use cranelift_codegen::ir::{BlockArg, InstBuilder, MemFlagsData, Type, Value, types};
 use frontend::F;
 
 /// Results of the host's arithmetic in the current node that have not been checked yet.
@@ -62,9 +62,17 @@ impl Translator<'_, '_> {
         self.b.ins().sadd_overflow(x, zero).0
     }
 
-    /// Whether the instruction being translated is left to the helper.
-    pub(super) fn is_helped(&self) -> bool {
-        self.helped.contains(&self.now.pc)
+    /// An operand of the instruction being translated; opaque, if that would otherwise be done
+    /// somewhere else.
+    pub(super) fn pin(&mut self, value: Value) -> Value {
+        if !self.pinned.contains(&self.now.pc) {
+            return value;
+        }
+        let ty = self.b.func.dfg.value_type(value);
+        let integer = ty.as_int();
+        let bits = self.b.ins().bitcast(integer, MemFlagsData::new(), value);
+        let bits = self.opaque(bits);
+        self.b.ins().bitcast(ty, MemFlagsData::new(), bits)
     }
 
     /// Gives `rd` what the host has computed from `operands`, which raises the right flags but may
