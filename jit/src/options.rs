@@ -21,7 +21,8 @@ pub struct Options {
     pub listings: bool,
     /// Translate this instruction wrongly, so that tests can see that it is found.
     pub sabotage: Option<Op>,
-    /// Most guest instructions in a region.
+    /// Most guest instructions in a region. Functions that are larger are cut, and the pieces jump
+    /// into each other's middles, so that they are compiled again and again.
     pub region_size: usize,
     /// Compile single blocks instead of functions and loops: for comparing block by block.
     pub one_block: bool,
@@ -39,7 +40,7 @@ impl Default for Options {
             verify: cfg!(debug_assertions),
             listings: false,
             sabotage: None,
-            region_size: 2000,
+            region_size: 5000,
             one_block: false,
             code_bytes: 256 << 20,
         }

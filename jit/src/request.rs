@@ -202,9 +202,9 @@ impl Inner {
     }
 }
 
-/// Arrivals that pay for compiling one instruction again. Measured on python3, whose switches and
-/// calls make many: 1/8 had it spend twice the time compiling.
-const PRICE: u32 = 16;
+/// Arrivals that pay for compiling one instruction again. Measured on programs with large functions
+/// and many calls, see ARCHITECTURE.md, "Costs, measured".
+const PRICE: u32 = 64;
 
 /// What compiling region `id` again costs, in arrivals that the interpreter had better deal with:
 /// it rises with every time.
