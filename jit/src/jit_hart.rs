@@ -1,6 +1,6 @@
 //! One hart on compiled code: enters it, and acts on why it came back.
 
-use crate::analysis::window;
+use crate::analysis::facts;
 use crate::compiler::Shared;
 use crate::context::{Context, JumpSlot, SharedContext, code, jump_slot};
 use crate::{Exit, Jit, Poll, host};
@@ -133,7 +133,7 @@ impl JitHart {
     /// the interpreter runs until it is.
     fn keeps_promises(&self) -> bool {
         let x = &self.state().x;
-        let reach = window::STACK_REACH as u64;
+        let reach = facts::STACK_REACH as u64;
         x[X::SP.index()].wrapping_add(reach) < memory::LIMIT + 2 * reach
             && x[3] < memory::LIMIT
             && x[X::TP.index()] < memory::LIMIT

@@ -3,6 +3,7 @@
 //! costs speed and never correctness.
 
 pub mod distance;
+pub mod facts;
 pub mod placement;
 pub mod registers;
 pub mod window;

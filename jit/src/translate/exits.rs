@@ -3,7 +3,7 @@
 use super::Translator;
 use super::registers::trusted;
 use crate::analysis::each;
-use crate::analysis::window::{Fact, STACK_REACH};
+use crate::analysis::facts::{Fact, STACK_REACH};
 use crate::code::Descriptor;
 use crate::context::{JUMP_CACHE_SLOTS, JumpSlot, code, offset};
 use cranelift_codegen::ir::condcodes::IntCC;

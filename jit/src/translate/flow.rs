@@ -2,8 +2,8 @@
 
 use super::Translator;
 use super::registers::trusted;
+use crate::analysis::facts::Facts;
 use crate::analysis::registers::{PASSED, State};
-use crate::analysis::window::Facts;
 use crate::context::{code, offset};
 use crate::graph::{NodeId, Step, Target};
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};

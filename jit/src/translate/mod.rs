@@ -19,7 +19,7 @@ mod zb;
 mod zicsr;
 
 use crate::analysis::windows::{self, Origin, Window};
-use crate::analysis::{distance, registers as liveness, window};
+use crate::analysis::{distance, facts, registers as liveness, window};
 use crate::graph::{End, Graph, NodeId, Step, Target};
 use cranelift_codegen::ir::{self, InstBuilder, Value, types};
 use cranelift_frontend::{FunctionBuilder, Variable};
@@ -82,7 +82,7 @@ pub trait Linker {
 #[derive(Clone)]
 struct Now {
     registers: liveness::State,
-    facts: window::Facts,
+    facts: facts::Facts,
     window: Window,
     checkpoint: Checkpoint,
     /// Counting: instructions before this one that `left` does not know of yet.
@@ -112,7 +112,7 @@ pub(crate) struct Translator<'a, 'f> {
     states: Vec<liveness::State>,
     windows: Vec<Window>,
     checkpoints: HashMap<Origin, Checkpoint>,
-    facts: Vec<window::Facts>,
+    facts: Vec<facts::Facts>,
     checks: distance::Checks,
     blocks: Vec<ir::Block>,
     classes: [Class; 32],
@@ -176,7 +176,7 @@ pub fn translate(
         graph,
         states: liveness::analyze(graph, &windows, !settings.host_flags),
         facts: match settings.system {
-            true => vec![window::Facts::nothing(); graph.nodes.len()],
+            true => vec![facts::Facts::nothing(); graph.nodes.len()],
             false => window::analyze(graph),
         },
         checks: distance::analyze(graph),
@@ -191,7 +191,7 @@ pub fn translate(
         hoisted: Vec::new(),
         now: Now {
             registers: liveness::State::default(),
-            facts: window::Facts::outside(),
+            facts: facts::Facts::outside(),
             window: Window(None),
             checkpoint: nowhere,
             retired: 0,
