@@ -18,6 +18,7 @@
 
 pub mod bench;
 pub mod cli;
+pub mod debugger;
 pub mod engine;
 mod error;
 pub mod explain;

@@ -22,7 +22,7 @@ pub(crate) struct ExactRun {
     total: u64,
     /// When the current thread's turn ends.
     turn_ends: u64,
-    /// The current thread is about to end the process, and is held there.
+    /// The current thread is about to end the process or at a breakpoint, and is held there.
     held: bool,
 }
 

@@ -50,6 +50,7 @@ mod children;
 mod clock;
 pub mod config;
 pub mod cpu;
+mod debug;
 pub mod elf;
 mod errno;
 pub mod error;

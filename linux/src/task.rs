@@ -51,7 +51,7 @@ pub(crate) enum Turn {
     Blocked(Wait),
     /// It reached the instruction limit.
     Limit,
-    /// It is about to end the process, and is held there.
+    /// It is about to end the process, or at a breakpoint, and is held there.
     Held,
     /// It has ended.
     Ended,
@@ -143,6 +143,11 @@ impl Task {
             Stop::Kicked => Turn::Ran,
             Stop::Limit => Turn::Limit,
             Stop::Trap(trap) if trap.cause == Cause::EcallFromU => self.system_call(),
+            Stop::Trap(trap)
+                if trap.cause == Cause::Breakpoint && crate::debug::is_at_breakpoint(self) =>
+            {
+                Turn::Held
+            }
             Stop::Trap(trap) => {
                 signal::fault::raise(self, trap);
                 Turn::Ran

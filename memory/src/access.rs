@@ -73,6 +73,9 @@ impl UserSpace {
             if !flags.has(PageFlags::X) {
                 return None;
             }
+            if let Some(ebreak) = self.core.breakpoints.at(va) {
+                return Some(ebreak);
+            }
             if !flags.has(PageFlags::R) {
                 return self.fetch_unreadable(va);
             }

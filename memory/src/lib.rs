@@ -21,6 +21,7 @@
 //! gets the union of what its guest pages permit.
 
 mod access;
+mod breakpoints;
 pub mod error;
 pub mod fault;
 pub mod flags;
@@ -37,6 +38,7 @@ pub mod vma;
 mod watch;
 pub mod word;
 
+pub use breakpoints::{Breakpoints, EBREAK};
 pub use error::Error;
 pub use fault::{Access, Fault, FaultKind};
 pub use flags::PageFlags;

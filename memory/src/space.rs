@@ -1,5 +1,6 @@
 //! `UserSpace`: a guest process's address space.
 
+use crate::breakpoints::Breakpoints;
 use crate::error::Error;
 use crate::flags::{FlagTable, PageFlags};
 use crate::host::pages;
@@ -62,6 +63,8 @@ pub(crate) struct Core {
     /// unchanged is neither zero nor a file of the guest's. Taken last, never by the handler.
     imaged: Mutex<Vec<std::ops::Range<u64>>>,
     mmap_base: AtomicU64,
+    /// Of a debugger.
+    pub(crate) breakpoints: Breakpoints,
 }
 
 // SAFETY: the pointer is an address range that `Drop` frees; the rest is atomics or behind locks.
@@ -96,6 +99,7 @@ impl UserSpace {
             shared_code: Mutex::default(),
             imaged: Mutex::default(),
             mmap_base: AtomicU64::new(MMAP_BASE),
+            breakpoints: Breakpoints::default(),
         });
         let offset = base - reservation.as_ptr() as usize;
         let space = UserSpace {

@@ -1,5 +1,6 @@
 //! Pages that hold translated code: watching for writes to them.
 
+use crate::breakpoints::Breakpoints;
 use crate::fault::{Access, Fault, FaultKind};
 use crate::flags::PageFlags;
 use crate::host::pages::{self, HostAccess};
@@ -36,6 +37,12 @@ impl UserSpace {
             core.flags.set_page(page, watched);
         }
         drop(lock);
+    }
+
+    /// Where a debugger wants to stop. Whoever changes them drops what was decoded there, as if it
+    /// had been written.
+    pub fn breakpoints(&self) -> &Breakpoints {
+        &self.core.breakpoints
     }
 
     /// Notes a fence.i. Code in shared mappings can't be watched, since it may be written through

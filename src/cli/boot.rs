@@ -1,5 +1,6 @@
 //! `bhv boot`.
 
+use crate::debugger::{self, Left, MachineDebuggee};
 use crate::machine::{
     ClockKind, Command, DiskOptions, End, Image, Machine, MachineOptions, ShareOptions, Signal,
     Terminal, Wires, config, size,
@@ -80,6 +81,10 @@ pub struct Args {
     /// End instead of starting again when the guest asks for a reset
     #[arg(long)]
     no_reboot: bool,
+    /// Wait for a debugger at this port of 127.0.0.1 before the first instruction; harts are its
+    /// threads. Any free port with 0
+    #[arg(long, value_name = "PORT", conflicts_with_all = ["stop_at", "snapshot_at"])]
+    gdb: Option<u16>,
     /// Write the device tree to FILE and end
     #[arg(long, value_name = "FILE")]
     dump_dtb: Option<PathBuf>,
@@ -141,6 +146,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
         snapshot: args.snapshot.clone(),
         no_reboot: args.no_reboot,
         stats: args.stats,
+        gdb: args.gdb,
         started,
     };
     run.run(machine, terminal)
@@ -153,6 +159,7 @@ pub struct Run {
     pub snapshot: Option<PathBuf>,
     pub no_reboot: bool,
     pub stats: bool,
+    pub gdb: Option<u16>,
     pub started: Instant,
 }
 
@@ -165,7 +172,14 @@ impl Run {
         let (network, open) = (machine.has_network(), terminal.is_open());
         let can_wake = || network || open.load(Ordering::Acquire);
         let limit = self.stop_at.or(self.snapshot_at).unwrap_or(u64::MAX);
+        let debugged = match self.gdb {
+            Some(port) => self.debug(&mut machine, port)?,
+            None => None,
+        };
         let end = loop {
+            if let Some(end) = debugged {
+                break end;
+            }
             match machine.run(limit, can_wake)? {
                 End::Command(Command::Info) => eprint!("\r\n{}", machine.describe()),
                 End::Command(Command::Reset) => machine.reset()?,
@@ -194,6 +208,17 @@ impl Run {
         Ok(finish(&machine, &end))
     }
 
+    /// Has a debugger run it; how it ended, if it did meanwhile.
+    fn debug(&self, machine: &mut Machine, port: u16) -> Result<Option<End>, Error> {
+        let mut debuggee = MachineDebuggee::new(machine, !self.no_reboot);
+        let left = debugger::serve(&mut debuggee, port)?;
+        let ended = debuggee.ended;
+        Ok(match left {
+            Left::Running => ended,
+            Left::Ended | Left::Killed => ended.or(Some(End::Command(Command::Quit))),
+        })
+    }
+
     /// What the key asks for. A failure does not stop the machine.
     fn save(&self, machine: &Machine) {
         let count = machine.stats().retired;
@@ -212,7 +237,9 @@ impl Run {
 /// The exit code, and what there is to say about it.
 fn finish(machine: &Machine, end: &End) -> ExitCode {
     match end {
-        End::Power(Power::Off) | End::Limit | End::Command(_) => ExitCode::SUCCESS,
+        End::Power(Power::Off) | End::Limit | End::Breakpoint | End::Command(_) => {
+            ExitCode::SUCCESS
+        }
         End::Power(Power::Reset) => ExitCode::from(RESET),
         End::Power(Power::Failed(code)) => {
             eprintln!("bhv: the guest reported failure {code} and switched off");

@@ -59,6 +59,9 @@ struct MachineArgs {
     /// End instead of starting again when the guest asks for a reset
     #[arg(long)]
     no_reboot: bool,
+    /// Wait for a debugger at this port of 127.0.0.1, or any free one with 0
+    #[arg(long, value_name = "PORT", conflicts_with_all = ["stop_at", "snapshot_at"])]
+    gdb: Option<u16>,
 }
 
 impl MachineArgs {
@@ -66,7 +69,7 @@ impl MachineArgs {
     fn is_given(&self) -> bool {
         let lists = self.disks.len() + self.forwards.len() + self.shares.len();
         let flags = self.trust | self.changed_disks | self.net | self.no_reboot;
-        flags || lists > 0 || self.stop_at.is_some()
+        flags || lists > 0 || self.stop_at.is_some() || self.gdb.is_some()
     }
 }
 
@@ -126,6 +129,7 @@ fn machine(args: &Args) -> Result<ExitCode, Error> {
         snapshot: args.snapshot.clone(),
         no_reboot: given.no_reboot,
         stats: args.engine.stats,
+        gdb: given.gdb,
         started,
     };
     run.run(machine, terminal)

@@ -1,6 +1,7 @@
 //! `bhv run`.
 
 use super::options::{EngineOptions, GuestOptions};
+use crate::debugger::{self, Left, ProgramDebuggee};
 use crate::{Error, Exit, Launch, Progress, Running};
 use linux::observer::{Event, Observer};
 use std::ffi::OsString;
@@ -32,6 +33,10 @@ pub struct Args {
     /// The file that --snapshot-at writes
     #[arg(long, value_name = "FILE", requires = "snapshot_at")]
     snapshot: Option<PathBuf>,
+    /// Wait for a debugger at this port of 127.0.0.1 before the first instruction, or any free one
+    /// with 0 (implies --exact)
+    #[arg(long, value_name = "PORT", conflicts_with_all = ["snapshot_at", "snapshot_on_exit"])]
+    gdb: Option<u16>,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
@@ -40,7 +45,10 @@ pub struct Args {
 /// `bhv run`.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let stats = Stats::wanted(args.engine.stats);
-    let exact = args.engine.exact || args.snapshot_at.is_some() || args.snapshot_on_exit.is_some();
+    let exact = args.engine.exact
+        || args.snapshot_at.is_some()
+        || args.snapshot_on_exit.is_some()
+        || args.gdb.is_some();
     let mut launch = args.guest.launch(&args.engine, &args.command)?;
     if exact {
         launch = launch.exact(args.seed);
@@ -49,6 +57,19 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
         launch = launch.observe(Arc::new(Tracer));
     }
     let mut running = launch.start()?;
+    if let Some(port) = args.gdb {
+        let mut debuggee = ProgramDebuggee::new(&mut running);
+        let left = debugger::serve(&mut debuggee, port)?;
+        match (debuggee.ended, left) {
+            (Some(exit), _) => end(&running, &exit, stats),
+            (None, Left::Running) => {}
+            // As if the debugger had sent SIGKILL.
+            (None, Left::Killed | Left::Ended) => {
+                let (number, report) = (9, None);
+                end(&running, &Exit::Signal { number, report }, stats)
+            }
+        }
+    }
     if let Some(file) = &args.snapshot_on_exit {
         let exit = running.run_and_save(file)?;
         end(&running, &exit, stats);

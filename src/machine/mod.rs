@@ -13,6 +13,7 @@
 //! | what gets a running machine's attention | `signal.rs` |
 //! | firmware of our own, for a kernel without any | `sbi.rs` |
 //! | the console on stdin and stdout | `console.rs` |
+//! | what a debugger needs | `debug.rs` |
 //! | a checksum of all that a guest can see | `hash.rs` |
 
 mod board;
@@ -20,6 +21,7 @@ mod build;
 mod clock;
 pub mod config;
 mod console;
+mod debug;
 mod description;
 mod hash;
 mod host;

@@ -27,6 +27,8 @@ pub enum End {
     Command(Command),
     /// The count of instructions was reached.
     Limit,
+    /// The hart whose turn it is is at a breakpoint of a debugger's.
+    Breakpoint,
     /// All harts wait for interrupts, and nothing is left that could raise one.
     Idle,
     /// A hart does nothing but trap; where.
@@ -208,6 +210,9 @@ impl Machine {
                     self.harts[number].status = Status::Waiting;
                     return None;
                 }
+                Exit::Trap(trap) if self.is_breakpoint(number, trap) => {
+                    return Some(End::Breakpoint);
+                }
                 Exit::Trap(trap) => {
                     self.harts[number].traps += 1;
                     // One that leads to itself does not keep the others waiting.
@@ -296,6 +301,12 @@ impl Machine {
             None => return false,
         }
         true
+    }
+
+    /// Whether a trap is a debugger's, which the guest must not see.
+    fn is_breakpoint(&self, number: usize, trap: Trap) -> bool {
+        let hart = &self.harts[number];
+        trap.cause == Cause::Breakpoint && hart.memory.breakpoints().contains(hart.state.pc)
     }
 
     /// Takes an exception, or answers it if it is a call of our firmware.

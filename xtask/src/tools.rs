@@ -54,6 +54,7 @@ pub const TOOLS: &[Tool] = &[
         "coreutils",
         "running the amd64 twins of Debian programs",
     ),
+    tool("gdb-multiarch", "gdb-multiarch", "the debugging tests"),
     tool("dpkg-deb", "dpkg", "unpacking Debian packages"),
     tool("mknod", "coreutils", "the twin's /dev"),
 ];

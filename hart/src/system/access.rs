@@ -212,6 +212,9 @@ impl Memory for SystemMemory {
     }
     fn fetch(&self, va: u64) -> Result<u16, Trap> {
         let offset = (self.code_page(va)? << PAGE_BITS) + va % PAGE;
+        if let Some(ebreak) = self.breakpoints.at(va) {
+            return Ok(ebreak);
+        }
         let parcel = self.ram.load(self.ram.host().wrapping_add(offset));
         parcel.ok_or(Trap::new(Cause::InstructionAccessFault, va))
     }

@@ -9,7 +9,7 @@ mod instructions;
 pub mod tlb;
 
 use crate::privileged::{Mode, Privileged, status};
-use memory::{Ram, Writer};
+use memory::{Access, Breakpoints, Ram, Writer};
 use std::cell::{Cell, Ref, RefCell};
 use std::sync::Arc;
 use tlb::{Tlb, View};
@@ -47,6 +47,7 @@ pub struct SystemMemory {
     chosen: Cell<(u64, u64, Mode)>,
     /// Numbers of this hart's entries begin here.
     first_entry: u32,
+    breakpoints: Breakpoints,
 }
 
 impl SystemMemory {
@@ -66,6 +67,7 @@ impl SystemMemory {
             instret: Cell::new(0),
             protected: RefCell::default(),
             chosen: Cell::new((0, 0, Mode::Machine)),
+            breakpoints: Breakpoints::default(),
         };
         memory.choose(true);
         memory
@@ -86,6 +88,26 @@ impl SystemMemory {
     /// The RAM of all harts.
     pub fn ram(&self) -> &Arc<Ram> {
         &self.ram
+    }
+
+    /// Where a debugger wants this hart to stop, by virtual address. Whoever changes them drops
+    /// what was decoded.
+    pub fn breakpoints(&self) -> &Breakpoints {
+        &self.breakpoints
+    }
+
+    /// The physical address behind a virtual one, for a debugger: as the hart would access it now,
+    /// or else as another mode would. Protection counts for nothing.
+    pub fn look_up(&self, va: u64) -> Option<u64> {
+        let p = self.privileged.borrow();
+        let modes = [p.mode(), Mode::Supervisor, Mode::User];
+        let ways = modes
+            .iter()
+            .flat_map(|mode| [Access::Load, Access::Fetch].map(|a| (*mode, a)));
+        let mut found = ways.filter_map(|(mode, access)| p.walk(&self.ram, mode, va, access).ok());
+        found
+            .find(|mapping| self.ram.contains(mapping.pa, 1))
+            .map(|mapping| mapping.pa)
     }
 
     /// Drops all that is cached, after the privileged state was replaced as a whole.
