@@ -171,41 +171,44 @@ fn a_kernel_is_stopped_at_its_functions() {
     let code = format!("{:#x}", u32::from_le_bytes(code));
     drop(machine);
 
-    let waiting = Waiting::start(&[&boot[..], &["--stats", "--gdb", "0"]].concat());
-    let text = waiting.gdb(
-        None,
-        &[
-            "print/x $pc",
-            // As loads see it, with a breakpoint at it.
-            "hbreak *($pc + 4)",
-            "print/x *(unsigned int *)($pc + 4)",
-            "stepi",
-            "delete",
-            &format!("break *{at:#x}"),
-            "continue",
-            "print/x $pc",
-            "print/x *(unsigned int *)$pc",
-            "stepi",
-            "stepi",
-            "info threads",
-            "detach",
-        ],
-    );
-    let found = values(&text);
-    let image = std::fs::read(&kernel).unwrap();
-    let second = u32::from_le_bytes(image[4..8].try_into().unwrap());
-    let expected = [
-        "0x80200000".into(),
-        format!("{second:#x}"),
-        format!("{at:#x}"),
-        code,
-    ];
-    assert_eq!(found, expected, "{text}");
-    in_order(&text, &["Breakpoint 2", "Thread 1", "hart 0", "detached"]);
-    let (code, again, said_again) = waiting.end();
-    assert_eq!((code, &again), (0, &printed), "{said_again}");
-    // Nothing that was looked at has left a trace.
-    assert_eq!(state(&said_again), state(&said));
+    for engine in ["interp", "jit"] {
+        let waiting =
+            Waiting::start(&[&boot[..], &["--engine", engine, "--stats", "--gdb", "0"]].concat());
+        let text = waiting.gdb(
+            None,
+            &[
+                "print/x $pc",
+                // As loads see it, with a breakpoint at it.
+                "hbreak *($pc + 4)",
+                "print/x *(unsigned int *)($pc + 4)",
+                "stepi",
+                "delete",
+                &format!("break *{at:#x}"),
+                "continue",
+                "print/x $pc",
+                "print/x *(unsigned int *)$pc",
+                "stepi",
+                "stepi",
+                "info threads",
+                "detach",
+            ],
+        );
+        let found = values(&text);
+        let image = std::fs::read(&kernel).unwrap();
+        let second = u32::from_le_bytes(image[4..8].try_into().unwrap());
+        let expected = [
+            "0x80200000".into(),
+            format!("{second:#x}"),
+            format!("{at:#x}"),
+            code.clone(),
+        ];
+        assert_eq!(found, expected, "{text}");
+        in_order(&text, &["Breakpoint 2", "Thread 1", "hart 0", "detached"]);
+        let (exit, again, said_again) = waiting.end();
+        assert_eq!((exit, &again), (0, &printed), "{said_again}");
+        // Nothing that was looked at has left a trace.
+        assert_eq!(state(&said_again), state(&said));
+    }
 }
 
 #[test]

@@ -69,13 +69,14 @@ impl Printed {
 
 /// Boots once without a stop, then with a stop at each of so many counts, where the machine is
 /// saved, resumed by another process and has to end as the first one did.
-fn boots(test: &str, harts: usize, firmware: Option<Image>, counts: u64) {
+fn boots(test: &str, harts: usize, engine: EngineKind, firmware: Option<Image>, counts: u64) {
     let folder = target_folder().join("roots/boot");
     if !folder.join("Image").exists() {
         return skip(test, "cargo xtask boot has not fetched a kernel");
     }
     let options = MachineOptions {
         harts,
+        engine,
         firmware,
         kernel: Some(Image::File(folder.join("Image"))),
         initrd: Some(Image::File(folder.join("initrd.cpio"))),
@@ -101,9 +102,16 @@ fn boots(test: &str, harts: usize, firmware: Option<Image>, counts: u64) {
         assert_eq!(machine.run(count, || false).unwrap(), End::Limit);
         assert_eq!(machine.stats().retired, count);
         machine.save(&file).unwrap();
-        let got = bhv(&["resume", "--stats", file.to_str().unwrap()]);
+        let engine = if n % 2 == 0 { "jit" } else { "interp" };
+        let got = bhv(&[
+            "resume",
+            "--engine",
+            engine,
+            "--stats",
+            file.to_str().unwrap(),
+        ]);
         let said = String::from_utf8_lossy(&got.stderr);
-        assert_eq!(got.code, 0, "from {count}: {said}");
+        assert_eq!(got.code, 0, "from {count} on {engine}: {said}");
         assert_eq!(facts(&said), expected, "from {count}");
         let whole = [printed.bytes(), got.stdout].concat();
         assert_eq!(whole, straight.bytes(), "from {count}");
@@ -134,6 +142,7 @@ fn a_boot_saved_at_exact_counts_ends_the_same() {
     boots(
         "a_boot_saved_at_exact_counts_ends_the_same",
         1,
+        EngineKind::Interp,
         None,
         counts(20),
     );
@@ -145,7 +154,13 @@ fn a_boot_on_two_harts_of_opensbi_saved_at_exact_counts_ends_the_same() {
     if !Path::new(OPENSBI).exists() {
         return skip(test, "opensbi is not installed");
     }
-    boots(test, 2, Some(Image::File(OPENSBI.into())), counts(10));
+    boots(
+        test,
+        2,
+        EngineKind::Jit,
+        Some(Image::File(OPENSBI.into())),
+        counts(10),
+    );
 }
 
 /// A machine that does nothing for ever, saved; the options beside the kernel.

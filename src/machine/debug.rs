@@ -24,7 +24,7 @@ impl Machine {
 
     /// The registers of a hart.
     pub fn hart_state(&mut self, hart: usize) -> Option<&mut HartState> {
-        self.harts.get_mut(hart).map(|hart| &mut hart.state)
+        self.harts.get_mut(hart).map(|hart| &mut *hart.state)
     }
 
     /// Reads memory at a hart's virtual address, without a trace in the guest; how many bytes could

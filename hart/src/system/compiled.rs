@@ -38,8 +38,11 @@ impl SystemMemory {
     }
 
     /// Reads a 16-bit parcel of a code page.
-    pub fn code_parcel(&self, page: u64, offset: u64) -> Option<u16> {
-        let at = (page << memory::PAGE_BITS) + offset % PAGE;
+    pub fn code_parcel(&self, page: u64, va: u64) -> Option<u16> {
+        if let Some(ebreak) = self.breakpoints.at(va) {
+            return Some(ebreak);
+        }
+        let at = (page << memory::PAGE_BITS) + va % PAGE;
         self.ram.load(self.ram.host().wrapping_add(at))
     }
 
