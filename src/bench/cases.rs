@@ -13,7 +13,8 @@ pub struct Case {
     pub about: &'static str,
     /// How much of it.
     pub count: u64,
-    /// The program's path in the root; `{triple}` is the architecture's name.
+    /// The program's path in the root; `{triple}` is the architecture's name, `{version}` the only
+    /// folder at its place.
     pub program: &'static str,
     /// Its arguments; `{n}` is the count, `{file*}` stands for `file`, count
     /// times.
@@ -180,7 +181,7 @@ pub static CASES: &[Case] = &[
             "gcc",
             1,
             "the C compiler proper, -O2; the amd64 build makes amd64 code",
-            "usr/libexec/gcc/{triple}/14/cc1",
+            "usr/libexec/gcc/{triple}/{version}/cc1",
             &[
                 "-quiet",
                 "-w",

@@ -83,7 +83,7 @@ impl Case {
 
     fn with(&self, way: Way, tools: &Tools, arguments: &[String]) -> Option<Command> {
         let guest = tools.roots.guest.as_ref()?;
-        let program = self.program.replace("{triple}", GUEST);
+        let program = self.program_in(guest, GUEST);
         let environment = |home: &str| {
             let home = ("PYTHONHOME", home.to_owned());
             let rest = ENVIRONMENT
@@ -94,7 +94,7 @@ impl Case {
         let mut command = match way {
             Way::Native => {
                 let twin = tools.roots.twin.as_ref()?;
-                let program = self.program.replace("{triple}", twin.triple);
+                let program = self.program_in(&twin.root, twin.triple);
                 let mut command = Command::new(&twin.loader);
                 command
                     .arg("--library-path")
@@ -135,6 +135,22 @@ impl Case {
             }
         }
         Some(command)
+    }
+}
+
+impl Case {
+    /// The program's path in a root.
+    fn program_in(&self, root: &Path, triple: &str) -> String {
+        let program = self.program.replace("{triple}", triple);
+        let Some((folder, _)) = program.split_once("{version}") else {
+            return program;
+        };
+        let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten();
+        let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        // Without one the name stays as it is, for whoever reads that there is no such file.
+        names.next().map_or(program.clone(), |version| {
+            program.replace("{version}", &version)
+        })
     }
 }
 
