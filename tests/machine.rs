@@ -57,6 +57,11 @@ fn pages_are_walked_and_fenced() {
 }
 
 #[test]
+fn code_is_what_the_tables_and_fences_say() {
+    check("machine_code");
+}
+
+#[test]
 fn physical_memory_is_protected() {
     check("machine_pmp");
 }
@@ -177,6 +182,8 @@ fn pieces_and_dropped_caches_change_nothing() {
     let mut random = Random::new(11);
     for (name, harts) in [
         ("machine_paging", 1),
+        ("machine_code", 1),
+        ("machine_code", 2),
         ("machine_delegation", 3),
         ("machine_pmp", 2),
         ("machine_time", 1),

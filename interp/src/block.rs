@@ -55,8 +55,8 @@ pub(crate) struct Block<M: Memory> {
     pub last_page: Cell<u64>,
     /// Instructions to retire, or [`Block::ABSENT`].
     pub length: Cell<i64>,
-    /// Arrivals until the block reports itself hot: it does so when this drops to 0. The next
-    /// 2^64 arrivals then do not.
+    /// Arrivals until the block reports itself hot: the one at which this is 1, and all that follow
+    /// while it stays so. 0 is never.
     pub countdown: Cell<u64>,
     /// The block's first record; dangling if the block is absent.
     pub first: Cell<NonNull<Record<M>>>,
@@ -113,8 +113,11 @@ impl<M: Memory> Block<M> {
     /// Counts an arrival: whether the block is now hot.
     #[inline(always)]
     pub fn arrive(&self) -> bool {
-        self.countdown.set(self.countdown.get().wrapping_sub(1));
-        self.countdown.get() == 0
+        let left = self.countdown.get().wrapping_sub(1);
+        if left != 0 {
+            self.countdown.set(left);
+        }
+        left == 0
     }
 
     /// Drops the contents. Must not happen while the block is executed.

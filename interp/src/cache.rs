@@ -2,18 +2,19 @@
 
 use crate::block::Block;
 use hart::Memory;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::ptr::NonNull;
 
-/// Entries of the jump cache.
-const JUMPS: usize = 1 << 12;
+/// Entries of the jump cache, for programs and for whole machines: a kernel has much code that runs
+/// now and then.
+const JUMPS: [usize; 2] = [1 << 12, 1 << 15];
 
 /// More blocks than this are all dropped: a program that keeps making code at new addresses must
 /// not fill the host's memory.
 const MOST_BLOCKS: usize = 1 << 18;
 
 /// Where a computed jump went lately: direct-mapped by target.
-pub(crate) struct JumpCache<M: Memory>(Box<[(u64, NonNull<Block<M>>); JUMPS]>);
+pub(crate) struct JumpCache<M: Memory>(Box<[(u64, NonNull<Block<M>>)]>);
 
 impl<M: Memory> JumpCache<M> {
     #[inline(always)]
@@ -22,15 +23,15 @@ impl<M: Memory> JumpCache<M> {
     }
 
     fn slot(target: u64) -> usize {
-        (target >> 1) as usize % JUMPS
+        (target >> 1) as usize % JUMPS[M::SYSTEM as usize]
     }
 }
 
 /// All blocks that were ever decoded, until [`Cache::clear`].
 pub(crate) struct Cache<M: Memory> {
-    blocks: HashMap<(u64, u64), NonNull<Block<M>>>,
+    blocks: FxHashMap<(u64, u64), NonNull<Block<M>>>,
     /// The blocks with bytes on a code page.
-    by_page: HashMap<u64, Vec<NonNull<Block<M>>>>,
+    by_page: FxHashMap<u64, Vec<NonNull<Block<M>>>>,
     pub jumps: JumpCache<M>,
     /// The absent block that stands for "not known".
     pub sentinel: NonNull<Block<M>>,
@@ -46,11 +47,11 @@ impl<M: Memory> Cache<M> {
     pub fn new(threshold: u64) -> Cache<M> {
         let sentinel = leak(Block::absent(u64::MAX, 0, 0, NonNull::dangling()));
         // No block begins at an odd address.
-        let jumps = vec![(u64::MAX, sentinel); JUMPS].into_boxed_slice();
-        let jumps = JumpCache(jumps.try_into().unwrap_or_else(|_| unreachable!()));
+        let jumps = vec![(u64::MAX, sentinel); JUMPS[M::SYSTEM as usize]];
+        let jumps = JumpCache(jumps.into_boxed_slice());
         Cache {
-            blocks: HashMap::new(),
-            by_page: HashMap::new(),
+            blocks: FxHashMap::default(),
+            by_page: FxHashMap::default(),
             jumps,
             sentinel,
             threshold,

@@ -27,7 +27,8 @@ pub enum Exit {
     Limit,
     /// The poll word is not 0.
     Poll,
-    /// The block at `pc`, not yet executed, has been arrived at as often as its countdown said.
+    /// The block at `pc`, not yet executed, has been arrived at as often as its countdown said. It
+    /// reports that again until told otherwise.
     Hot,
     /// A fence.i has retired. Stale code has to be dropped before running on.
     FenceI,
@@ -147,7 +148,7 @@ impl<M: Memory> Interp<M> {
     }
 
     /// How many arrivals are missing until the block at `pc` on a code page reports itself hot; `None`
-    /// if it is not known. After it has done so, a huge number.
+    /// if it is not known; 1 if it does so, a huge number if it never will.
     pub fn countdown(&self, page: u64, pc: u64) -> Option<u64> {
         let block = self.cache.known(pc, page)?;
         // SAFETY: blocks live as long as the cache.

@@ -59,11 +59,14 @@ const EBREAK: Insn = Insn::Ebreak(None0);
 const BREAKPOINT: Exit = Exit::Trap(Trap::new(Cause::Breakpoint, 0));
 
 #[test]
-fn a_hot_block_is_reported_before_it_runs_and_then_no_more() {
+fn a_hot_block_is_reported_before_it_runs_until_told_otherwise() {
     // A loop whose block is its first instruction's.
     let mut m = Machine::new(&[addi(X::X10, X::X10, 1), jump(X::ZERO, -4)], 3);
     assert_eq!(m.run(1000), Exit::Hot);
     assert_eq!((m.hart.pc, m.hart.x[10], m.hart.instret), (CODE, 2, 4));
+    assert_eq!(m.run(1000), Exit::Hot);
+    assert_eq!((m.hart.pc, m.hart.x[10], m.hart.instret), (CODE, 2, 4));
+    m.interp.set_countdown(&m.space, CODE, 0);
     assert_eq!(m.run(1000), Exit::Limit);
     assert_eq!((m.hart.x[10], m.hart.instret), (500, 1000));
     // From now on at the second arrival, of which the run's start is one.

@@ -3,32 +3,23 @@
 
 use crate::analysis::placement;
 use crate::code::{Code, Descriptor, Generation, Slot};
-use crate::context::{Context, code, offset};
 use crate::explain::Listing;
+use crate::fixed::Fixed;
 use crate::graph::Graph;
-use crate::host::{self, Arena};
+use crate::helpers::{AccessSite, Helper};
+use crate::host::Arena;
 use crate::translate::{self, Linker, Settings, TRAP_CODES};
-use crate::{Error, Options, helpers};
-use cranelift_codegen::ir::{
-    AbiParam, FuncRef, Function, InstBuilder, MemFlagsData, Signature, types,
-};
+use crate::{Error, Options};
+use cranelift_codegen::ir::{FuncRef, Function};
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
-use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{BranchProtection, JITBuilder, JITMemoryKind, JITMemoryProvider, JITModule};
-use cranelift_module::{FuncId, Linkage, Module, ModuleResult};
+use cranelift_module::{FuncId, Module, ModuleResult};
 use frontend::Region;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::mem::offset_of;
 use std::sync::{Arc, Mutex};
-
-/// The helpers that compiled code calls, by thunks in this order.
-const HELPERS: [(&str, extern "C" fn(*mut Context)); 3] = [
-    ("float", helpers::float),
-    ("translate", helpers::translate),
-    ("csr", helpers::csr),
-];
 
 /// Hands out an arena's memory to Cranelift, packed.
 struct Provider(Arc<Arena>);
@@ -46,13 +37,18 @@ impl JITMemoryProvider for Provider {
 }
 
 /// What a region's code needs to stay where it is while code may run: compiled code holds the
-/// addresses of both.
+/// addresses.
+#[derive(Default)]
+#[expect(clippy::vec_box, reason = "compiled code holds the addresses")]
 pub struct Links {
     /// The jumps out of it.
-    #[expect(clippy::vec_box, reason = "compiled code holds the slots' addresses")]
     pub slots: Vec<Box<Slot>>,
     /// Its entries.
     pub descriptors: Box<[Descriptor]>,
+    /// Whole machines: its accesses to memory.
+    accesses: Vec<Box<AccessSite>>,
+    /// Whole machines: the addresses of its entries.
+    entries: Box<[u64]>,
 }
 
 /// A region, compiled.
@@ -139,7 +135,7 @@ pub struct Compiler {
     options: Options,
     settings: Settings,
     module: JITModule,
-    thunks: [FuncId; HELPERS.len()],
+    fixed: Fixed,
     shared: Arc<Shared>,
     context: cranelift_codegen::Context,
     builder: FunctionBuilderContext,
@@ -147,46 +143,50 @@ pub struct Compiler {
 
 struct Slots<'a> {
     module: &'a mut JITModule,
-    thunks: [FuncId; HELPERS.len()],
-    imported: [Option<FuncRef>; HELPERS.len()],
+    fixed: &'a Fixed,
+    imported: HashMap<FuncId, FuncRef>,
     own: FuncId,
-    own_ref: Option<FuncRef>,
     missing: u64,
-    #[expect(clippy::vec_box, reason = "compiled code holds the slots' addresses")]
-    slots: Vec<Box<Slot>>,
+    links: Links,
 }
 
 impl Linker for Slots<'_> {
     fn slot(&mut self, pc: u64) -> u64 {
         let slot = Slot::new(pc, self.missing);
         let address = &raw const *slot as u64;
-        self.slots.push(slot);
+        self.links.slots.push(slot);
         address
     }
 
+    fn access(&mut self, site: AccessSite) -> u64 {
+        let site = Box::new(site);
+        let address = &raw const *site as u64;
+        self.links.accesses.push(site);
+        address
+    }
+
+    fn entries(&mut self, pcs: Box<[u64]>) -> u64 {
+        self.links.entries = pcs;
+        self.links.entries.as_ptr() as u64
+    }
+
     fn own(&mut self, func: &mut Function) -> FuncRef {
-        *self
-            .own_ref
-            .get_or_insert_with(|| self.module.declare_func_in_func(self.own, func))
+        self.import(self.own, func)
     }
 
-    fn float_thunk(&mut self, func: &mut Function) -> FuncRef {
-        self.thunk(0, func)
+    fn thunk(&mut self, helper: Helper, func: &mut Function) -> FuncRef {
+        self.import(self.fixed.thunks[helper as usize], func)
     }
 
-    fn translate_thunk(&mut self, func: &mut Function) -> FuncRef {
-        self.thunk(1, func)
-    }
-
-    fn csr_thunk(&mut self, func: &mut Function) -> FuncRef {
-        self.thunk(2, func)
+    fn dispatch(&mut self, func: &mut Function) -> FuncRef {
+        self.import(self.fixed.dispatch, func)
     }
 }
 
 impl Slots<'_> {
-    fn thunk(&mut self, helper: usize, func: &mut Function) -> FuncRef {
-        let thunk = self.thunks[helper];
-        *self.imported[helper].get_or_insert_with(|| self.module.declare_func_in_func(thunk, func))
+    fn import(&mut self, id: FuncId, func: &mut Function) -> FuncRef {
+        let import = || self.module.declare_func_in_func(id, func);
+        *self.imported.entry(id).or_insert_with(import)
     }
 }
 
@@ -207,13 +207,13 @@ impl Compiler {
         let names = cranelift_module::default_libcall_names();
         let mut jit = JITBuilder::with_isa(isa, names);
         jit.memory_provider(Box::new(Provider(arena.clone())));
-        for (name, helper) in HELPERS {
-            jit.symbol(name, helper as *const u8);
+        for helper in Helper::ALL {
+            jit.symbol(helper.name(), helper.function() as *const u8);
         }
         let mut module = JITModule::new(jit);
         let mut context = module.make_context();
         let mut builder = FunctionBuilderContext::new();
-        let fixed = fixed_functions(&mut module, &mut context, &mut builder)
+        let fixed = Fixed::define(&mut module, &mut context, &mut builder, options.system)
             .map_err(|error| Error::Host(error.to_string()))?;
         let at = |id: FuncId| arena.executed_at(module.get_finalized_function(id));
         let generation = Generation::new(
@@ -234,7 +234,7 @@ impl Compiler {
             options: options.clone(),
             settings,
             module,
-            thunks: fixed.thunks,
+            fixed,
             shared,
             context,
             builder,
@@ -247,12 +247,11 @@ impl Compiler {
     }
 
     /// Makes Cranelift IR of a region, for the function `own`.
-    #[expect(clippy::vec_box, reason = "compiled code holds the slots' addresses")]
     fn translate(
         &mut self,
         graph: &Graph,
         own: FuncId,
-    ) -> Result<(Vec<translate::Site>, Vec<Box<Slot>>), String> {
+    ) -> Result<(Vec<translate::Site>, Links), String> {
         let mut pinned = HashSet::new();
         loop {
             self.module.clear_context(&mut self.context);
@@ -260,12 +259,11 @@ impl Compiler {
             let config = self.module.target_config();
             let mut slots = Slots {
                 module: &mut self.module,
-                thunks: self.thunks,
-                imported: [None; HELPERS.len()],
+                fixed: &self.fixed,
+                imported: HashMap::new(),
                 own,
-                own_ref: None,
                 missing: self.shared.generation.missing,
-                slots: Vec::new(),
+                links: Links::default(),
             };
             let translated = translate::translate(
                 &mut self.context.func,
@@ -276,14 +274,14 @@ impl Compiler {
                 &mut slots,
                 config,
             );
-            let slots = slots.slots;
+            let links = slots.links;
             let translation = translated.inspect_err(|_| {
                 // The builder may hold half a function.
                 self.builder = FunctionBuilderContext::new();
             })?;
             let misplaced = placement::misplaced(&self.context.func, &translation.raising);
             if misplaced.is_empty() {
-                return Ok((translation.sites, slots));
+                return Ok((translation.sites, links));
             }
             let known = pinned.len();
             pinned.extend(misplaced);
@@ -309,7 +307,7 @@ impl Compiler {
             .module
             .declare_anonymous_function(&translate::signature(CallConv::Tail))
             .map_err(|error| failed(error.to_string()))?;
-        let (sites, slots) = self.translate(&graph, id).map_err(failed)?;
+        let (sites, mut links) = self.translate(&graph, id).map_err(failed)?;
         let clif = self
             .options
             .listings
@@ -339,10 +337,8 @@ impl Compiler {
                 entry: entry as u64,
                 pc,
             });
-        let links = Arc::new(Links {
-            slots,
-            descriptors: descriptors.collect(),
-        });
+        links.descriptors = descriptors.collect();
+        let links = Arc::new(links);
         self.shared
             .links
             .lock()
@@ -406,100 +402,4 @@ fn accesses(
     }
     accesses.sort_unstable();
     accesses
-}
-
-struct Fixed {
-    trampoline: FuncId,
-    missing: FuncId,
-    thunks: [FuncId; HELPERS.len()],
-}
-
-/// The functions that every generation begins with.
-#[expect(clippy::result_large_err, reason = "the error is Cranelift's")]
-fn fixed_functions(
-    module: &mut JITModule,
-    context: &mut cranelift_codegen::Context,
-    builder: &mut FunctionBuilderContext,
-) -> ModuleResult<Fixed> {
-    let trusted = MemFlagsData::trusted();
-    let c = CallConv::triple_default(module.isa().triple());
-    let region = translate::signature(CallConv::Tail);
-    let integer = AbiParam::new(types::I64);
-
-    // From `host::enter`: context, function, entry, sp, a0.
-    let mut signature = Signature::new(c);
-    signature.params = vec![integer; 5];
-    signature.returns = vec![integer];
-    let trampoline = define(module, context, builder, &signature, |b, params, _| {
-        let region = b.import_signature(region.clone());
-        let arguments = [params[0], params[2], params[3], params[4]];
-        let call = b.ins().call_indirect(region, params[1], &arguments);
-        let result = b.inst_results(call)[0];
-        b.ins().return_(&[result]);
-    })?;
-
-    // Where unlinked slots lead; the entry is the address of the stub descriptor.
-    let missing = define(module, context, builder, &region, |b, params, _| {
-        let pc = b.ins().load(
-            types::I64,
-            trusted,
-            params[1],
-            offset_of!(Descriptor, pc) as i32,
-        );
-        b.ins().store(trusted, pc, params[0], offset::PC);
-        let result = b.ins().iconst(types::I64, code::MISSING as i64);
-        b.ins().return_(&[result]);
-    })?;
-
-    // What cold paths call; preserves all registers.
-    let mut thunks = [trampoline; HELPERS.len()];
-    for (thunk, (name, _)) in thunks.iter_mut().zip(HELPERS) {
-        let mut helper = Signature::new(c);
-        helper.params = vec![integer];
-        let helper = module.declare_function(name, Linkage::Import, &helper)?;
-        let signature = Signature::new(CallConv::PreserveAll);
-        *thunk = define(module, context, builder, &signature, |b, _, module| {
-            let helper = module.declare_func_in_func(helper, b.func);
-            // Nothing is passed in registers: the way to the context is by the frames, see `host`.
-            let mut frame = b.ins().get_frame_pointer(types::I64);
-            for _ in 0..host::FRAMES {
-                frame = b.ins().load(types::I64, trusted, frame, 0);
-            }
-            let context = b
-                .ins()
-                .load(types::I64, trusted, frame, host::CONTEXT_IN_FRAME);
-            b.ins().call(helper, &[context]);
-            b.ins().return_(&[]);
-        })?;
-    }
-    module.finalize_definitions()?;
-    Ok(Fixed {
-        trampoline,
-        missing,
-        thunks,
-    })
-}
-
-#[expect(clippy::result_large_err, reason = "the error is Cranelift's")]
-fn define(
-    module: &mut JITModule,
-    context: &mut cranelift_codegen::Context,
-    builder: &mut FunctionBuilderContext,
-    signature: &Signature,
-    body: impl FnOnce(&mut FunctionBuilder<'_>, &[cranelift_codegen::ir::Value], &mut JITModule),
-) -> ModuleResult<FuncId> {
-    module.clear_context(context);
-    context.func.signature = signature.clone();
-    // Local: calls between functions of the module are relative, as the executable view needs.
-    let id = module.declare_anonymous_function(signature)?;
-    let mut b = FunctionBuilder::new(&mut context.func, builder);
-    let entry = b.create_block();
-    b.append_block_params_for_function_params(entry);
-    b.switch_to_block(entry);
-    b.seal_block(entry);
-    let params = b.block_params(entry).to_vec();
-    body(&mut b, &params, module);
-    b.finalize(module.target_config());
-    module.define_function(id, context)?;
-    Ok(id)
 }

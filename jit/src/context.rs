@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Slots of the jump cache.
 pub const JUMP_CACHE_SLOTS: usize = 4096;
 
+/// Slots of a whole machine's hart.
+pub const JUMP_SLOTS: usize = 1 << 14;
+
 /// One slot of the jump cache: where code for a guest address begins.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -88,15 +91,16 @@ pub struct Context {
     pub jump_cache: [JumpSlot; JUMP_CACHE_SLOTS],
     /// Whole machines: the entries of the translation cache that loads and stores use now.
     pub entries: *const tlb::Entry,
-    /// Whole machines: [`SystemMemory::code_key`]; never 0.
+    /// Whole machines: where jumps lead, [`JUMP_SLOTS`] of them.
+    pub jumps: *const JumpSlot,
+    /// Whole machines: what slots must have for their jumps to be followed; never 0.
     pub key: u64,
+    /// Whole machines: the [`SystemMemory::code_key`] that it stands for.
+    pub code_key: u64,
     /// Whole machines: the hart's memory.
     pub memory: *const SystemMemory,
     /// Whole machines: what `left` counts down to.
     pub limit: u64,
-    /// Whole machines: after a rollback, the count at which the instruction that caused it has
-    /// retired.
-    pub resume: u64,
 }
 
 impl Context {
@@ -130,6 +134,8 @@ pub mod code {
     pub const CONTINUE: u64 = 8;
     /// Whole machines: whoever runs the hart shall have a look.
     pub const ATTENTION: u64 = 9;
+    /// Whole machines: a wfi has retired, and nothing is pending.
+    pub const WAIT: u64 = 10;
 }
 
 /// Offsets of the fields.
@@ -161,7 +167,8 @@ pub mod offset {
     pub const SCRATCH: i32 = offset_of!(Context, scratch) as i32;
     pub const OPERATION: i32 = SCRATCH + offset_of!(Scratch, operation) as i32;
     pub const ENTRIES: i32 = offset_of!(Context, entries) as i32;
-    pub const KEY: i32 = offset_of!(Context, key) as i32;
+    pub const JUMPS: usize = offset_of!(Context, jumps);
+    pub const KEY: usize = offset_of!(Context, key);
     pub const STATUS: i32 = SCRATCH + offset_of!(Scratch, status) as i32;
     pub const RESULT: i32 = SCRATCH + offset_of!(Scratch, result) as i32;
     pub const JUMP_CACHE: i32 = offset_of!(Context, jump_cache) as i32;
@@ -193,6 +200,13 @@ impl SharedContext {
         let shared: Box<SharedContext> =
             unsafe { Box::from_raw(Box::into_raw(context).cast::<SharedContext>()) };
         Arc::from(shared)
+    }
+
+    /// A context of a whole machine's hart, all zeros: such has a jump cache of its own.
+    pub fn system() -> Arc<Self> {
+        // SAFETY: zero is a valid value of every field. The type has the layout of a `Context`.
+        let zeroed = unsafe { Box::<SharedContext>::new_zeroed().assume_init() };
+        Arc::from(zeroed)
     }
 
     /// The context; dereferencing is up to the owner.

@@ -3,11 +3,61 @@
 //! and control and status registers.
 
 use crate::context::{Context, code};
-use frontend::{Insn, Op, Rm};
+use crate::host;
+use crate::translate::Checkpoint;
+use frontend::{Insn, Op, Rm, decode};
 use hart::csr::{Change, Clock};
 use hart::softfloat::{self as soft, F32, F64, Format, Round};
-use hart::{CsrAccess, Effect, Memory};
+use hart::{CsrAccess, Effect, Memory, SystemMemory};
 use memory::Access;
+
+/// A helper.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Helper {
+    /// [`float`]
+    Float,
+    /// [`translate`]
+    Translate,
+    /// [`csr`]
+    Csr,
+    /// [`privileged`]
+    Privileged,
+}
+
+impl Helper {
+    /// All of them, by number.
+    pub const ALL: [Helper; 4] = [
+        Helper::Float,
+        Helper::Translate,
+        Helper::Csr,
+        Helper::Privileged,
+    ];
+
+    /// Its name in the module.
+    pub fn name(self) -> &'static str {
+        match self {
+            Helper::Float => "float",
+            Helper::Translate => "translate",
+            Helper::Csr => "csr",
+            Helper::Privileged => "privileged",
+        }
+    }
+
+    /// The function.
+    pub fn function(self) -> extern "C" fn(*mut Context) {
+        match self {
+            Helper::Float => float,
+            Helper::Translate => translate,
+            Helper::Csr => csr,
+            Helper::Privileged => privileged,
+        }
+    }
+
+    /// Whether only whole machines call it.
+    pub fn is_system(self) -> bool {
+        self != Helper::Float
+    }
+}
 
 /// Does the operation that `scratch.operation` names, see [`pack`], on the operands beside it. A single's
 /// operand has its bits in the low half, the upper is anything; an integer operand is the
@@ -116,55 +166,41 @@ fn convert<F: Format>(op: Op, float: u64, integer: u64, rm: Round, flags: &mut u
     })
 }
 
-/// An access to memory that the translation cache does not have.
-pub struct Translate {
+/// An access to memory, for [`translate`].
+pub struct AccessSite {
     /// How many bytes.
     pub bytes: u32,
     /// Whether they are written.
     pub store: bool,
-    /// What [`crate::translate::Checkpoint`] says.
-    pub retired: u32,
+    /// Where it rolls back to.
+    pub checkpoint: Checkpoint,
 }
 
-impl Translate {
-    /// As `scratch.operation` holds it.
-    pub fn pack(&self) -> u64 {
-        u64::from(self.retired) << 32 | u64::from(self.store) << 8 | u64::from(self.bytes)
-    }
-
-    fn unpack(word: u64) -> Translate {
-        Translate {
-            bytes: word as u32 & 0xff,
-            store: word >> 8 & 1 != 0,
-            retired: (word >> 32) as u32,
-        }
-    }
-}
-
-/// Finds the host address of an access. Operands are its address, `left` before the instruction, and
-/// where the last checkpoint is. The result is 0 if the interpreter has to make the access: then
-/// the hart was rolled back to the checkpoint.
+/// Finds the host address of an access that the translation cache does not have. The operand is its
+/// address, the operation its site. If the interpreter has to make it, the hart is rolled back to the
+/// checkpoint, and compiled code is left.
 pub extern "C" fn translate(context: *mut Context) {
     // SAFETY: as in `float`.
-    let context = unsafe { &mut *context };
+    let hart = unsafe { &mut *context };
     // SAFETY: `SystemHart::run` has set it to a reference that it holds while compiled code runs.
-    let memory = unsafe { &*context.memory };
-    let [va, left, pc] = context.scratch.operands;
-    let Translate {
-        bytes,
-        store,
-        retired,
-    } = Translate::unpack(context.scratch.operation);
-    let access = if store { Access::Store } else { Access::Load };
-    context.scratch.result = match memory.host_address(va, bytes.into(), access) {
-        Some(host) => host,
-        None => {
-            context.state.pc = pc;
-            context.resume = context.limit.wrapping_sub(left).wrapping_add(1);
-            context.left = context.left.wrapping_sub(retired.into());
-            0
-        }
+    let memory = unsafe { &*hart.memory };
+    // SAFETY: sites live as long as the code that names them.
+    let site = unsafe { &*(hart.scratch.operation as *const AccessSite) };
+    let access = if site.store {
+        Access::Store
+    } else {
+        Access::Load
     };
+    let [va, ..] = hart.scratch.operands;
+    if let Some(host) = memory.host_address(va, site.bytes.into(), access) {
+        hart.scratch.result = host;
+        return;
+    }
+    hart.state.pc = site.checkpoint.pc;
+    hart.left = hart.left.wrapping_sub(site.checkpoint.retired.into());
+    // SAFETY: the thunk called from compiled code that `SystemHart::run` has entered with this
+    // context. Nothing here is to be dropped, and there is nothing else in between.
+    unsafe { host::leave(context) }
 }
 
 /// An access to a control and status register.
@@ -215,12 +251,43 @@ pub extern "C" fn csr(context: *mut Context) {
         None => code::INTERPRET,
         Some((old, effect)) => {
             context.scratch.result = old;
-            context.entries = memory.entries();
-            match effect {
-                Effect::Continue(_) if memory.code_key() == context.key => 0,
-                Effect::Continue(_) => code::CONTINUE,
-                Effect::Attention(_) | Effect::Wait(_) => code::ATTENTION,
-            }
+            resumed(context, memory, effect)
         }
     };
+}
+
+/// Executes a privileged instruction, or one on a cache block: the operation. The state is complete
+/// but for the count, and the operand is the address behind it. The status says whether compiled
+/// code may go on at the pc.
+pub extern "C" fn privileged(context: *mut Context) {
+    // SAFETY: as in `float`.
+    let context = unsafe { &mut *context };
+    // SAFETY: as in `translate`.
+    let memory = unsafe { &*context.memory };
+    let [next, ..] = context.scratch.operands;
+    context.state.instret = context.limit.wrapping_sub(context.left);
+    let decoded = decode::decode(context.scratch.operation as u32);
+    let done = decoded.map(|d| Memory::privileged(memory, &mut context.state, &d.insn, next));
+    context.scratch.status = match done {
+        Some(Ok(Some(effect))) => {
+            let (Effect::Continue(pc) | Effect::Attention(pc) | Effect::Wait(pc)) = effect;
+            context.state.pc = pc;
+            context.left = context.left.wrapping_sub(1);
+            resumed(context, memory, effect)
+        }
+        // Nothing has happened: the interpreter raises the trap.
+        _ => code::INTERPRET,
+    };
+}
+
+/// After an instruction that may have changed how memory is seen: 0 if compiled code may go on, else
+/// the exit code.
+fn resumed(context: &mut Context, memory: &SystemMemory, effect: Effect) -> u64 {
+    context.entries = memory.entries();
+    match effect {
+        Effect::Continue(_) if memory.code_key() == context.code_key => 0,
+        Effect::Continue(_) => code::CONTINUE,
+        Effect::Attention(_) => code::ATTENTION,
+        Effect::Wait(_) => code::WAIT,
+    }
 }

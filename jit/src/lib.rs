@@ -16,6 +16,7 @@ mod context;
 mod error;
 mod exit;
 mod explain;
+mod fixed;
 pub mod foreign;
 mod graph;
 mod helpers;

@@ -1,9 +1,10 @@
 //! One hart of a whole machine on compiled code: enters it, and acts on why it came back.
 
-use crate::context::{Context, JumpSlot, SharedContext, code, jump_slot};
+use crate::context::{Context, JUMP_SLOTS, JumpSlot, SharedContext, code};
 use crate::{SystemJit, host};
 use frontend::X;
 use hart::{Cause, HartState, Memory, SystemMemory, Trap};
+use rustc_hash::FxHashMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,28 +30,47 @@ pub enum SystemExit {
     /// Interrupts, or the time of the next one, may have changed.
     Attention,
     /// An access is the interpreter's: it traps, or reaches a device, or lies on two pages. The hart
-    /// was rolled back to before it. Interpret, whatever is hot on the way, until so many instructions
-    /// have retired.
-    Replay(u64),
+    /// was rolled back to before it. Interpret for a while, whatever is hot on the way.
+    Replay,
+    /// A wfi has retired, and nothing is pending.
+    Wait,
     /// The instruction at `pc` trapped.
     Trap(Trap),
 }
 
+/// Slots for addresses without code.
+const ABSENT_SLOTS: usize = 1 << 12;
+/// Keys that are remembered at most.
+const MOST_KEYS: usize = 1 << 10;
+
 /// A hart's state, where compiled code works on it, and what it knows of the code.
 pub struct SystemHart {
     context: Arc<SharedContext>,
-    /// When the jump cache was last emptied, see [`SystemJit::epoch`].
+    /// Where jumps lead; empty until compiled code is first looked for.
+    jumps: Box<[JumpSlot]>,
+    /// Addresses without code, by their place, with the key for which that holds: most misses repeat.
+    absent: Box<[(u64, u64)]>,
+    /// [`SystemJit::published`] when `absent` was last emptied.
+    published: u64,
+    /// [`SystemJit::epoch`] when `keys` was last emptied.
     epoch: u64,
-    /// Times that compiled code returned to look for code that was missing.
-    missing: u64,
+    /// The keys of jump slots, for those of [`SystemMemory::code_key`]: others whenever code was
+    /// dropped.
+    keys: FxHashMap<u64, u64>,
+    /// The last key given away.
+    last_key: u64,
 }
 
 impl Default for SystemHart {
     fn default() -> Self {
         SystemHart {
-            context: SharedContext::new(0),
+            context: SharedContext::system(),
+            jumps: Box::default(),
+            absent: Box::default(),
+            published: 0,
             epoch: 0,
-            missing: 0,
+            keys: FxHashMap::default(),
+            last_key: 0,
         }
     }
 }
@@ -77,11 +97,6 @@ impl SystemHart {
         unsafe { &mut *self.context.pointer() }
     }
 
-    /// Times that compiled code returned to look for code that was missing.
-    pub fn missing(&self) -> u64 {
-        self.missing
-    }
-
     /// Runs compiled code from `pc` on, region after region, until something else is needed; never
     /// beyond `instret == limit`.
     pub fn run(
@@ -91,10 +106,6 @@ impl SystemHart {
         limit: u64,
         poll: &AtomicU32,
     ) -> SystemExit {
-        if self.epoch != jit.epoch() {
-            self.epoch = jit.epoch();
-            self.context().empty_jump_cache();
-        }
         loop {
             if self.instret >= limit {
                 return SystemExit::Limit;
@@ -102,10 +113,8 @@ impl SystemHart {
             if poll.load(Ordering::Relaxed) != 0 {
                 return SystemExit::Poll;
             }
+            self.look_around(jit, memory);
             let context = self.context();
-            context.key = memory.code_key();
-            context.entries = memory.entries();
-            context.memory = memory;
             // While floating point is off, nobody asks how it rounds.
             let frm = if memory.may_float() {
                 context.state.frm
@@ -122,35 +131,90 @@ impl SystemHart {
             // Half of the range is more than any run retires.
             let slice = limit.min(self.instret.saturating_add(SLICE));
             match self.enter(jit, function, entry, slice) {
-                code::MISSING | code::NO_TARGET => self.missing += 1,
+                code::MISSING | code::CONTINUE => {}
                 code::LIMIT if slice < limit => {}
                 code::LIMIT => return SystemExit::Limit,
-                code::CONTINUE => {}
                 code::FENCE_I => return SystemExit::FenceI,
                 code::TRAP => {
                     let trap = Trap::new(Cause::EcallFromU, self.context().tval);
                     return SystemExit::Trap(trap);
                 }
+                code::WAIT => return SystemExit::Wait,
                 code::ATTENTION => return SystemExit::Attention,
-                code::REPLAY => return SystemExit::Replay(self.context().resume),
+                code::REPLAY => return SystemExit::Replay,
                 _ => return SystemExit::Interpret,
             }
         }
     }
 
+    /// Whether there is code at `pc` that may be entered.
+    pub fn is_ready(&mut self, jit: &SystemJit, memory: &SystemMemory) -> bool {
+        self.look_around(jit, memory);
+        self.find(jit, memory).is_some()
+    }
+
+    /// There may be code at `pc` that could not be entered before.
+    pub fn look_again(&mut self) {
+        let place = (self.pc >> 1) as usize % ABSENT_SLOTS;
+        if let Some(absent) = self.absent.get_mut(place) {
+            *absent = (0, 0);
+        }
+    }
+
+    /// Brings the context up to date: how memory is seen, and which jump slots hold.
+    fn look_around(&mut self, jit: &SystemJit, memory: &SystemMemory) {
+        if self.jumps.is_empty() {
+            self.jumps = vec![JumpSlot::new(0, 0, 0); JUMP_SLOTS].into();
+            self.absent = vec![(0, 0); ABSENT_SLOTS].into();
+            self.context().jumps = self.jumps.as_ptr();
+        }
+        let code_key = memory.code_key();
+        let dropped = self.epoch != jit.epoch();
+        if dropped || self.keys.len() > MOST_KEYS {
+            self.epoch = jit.epoch();
+            self.keys.clear();
+        }
+        if dropped || self.context().code_key != code_key {
+            let last = &mut self.last_key;
+            let key = *self.keys.entry(code_key).or_insert_with(|| {
+                *last += 1;
+                *last
+            });
+            let context = self.context();
+            (context.code_key, context.key) = (code_key, key);
+        }
+        let context = self.context();
+        context.entries = memory.entries();
+        context.memory = memory;
+    }
+
     /// The code at `pc`, by the jump cache or the table.
-    fn find(&mut self, jit: &mut SystemJit, memory: &SystemMemory) -> Option<(u64, u64)> {
+    fn find(&mut self, jit: &SystemJit, memory: &SystemMemory) -> Option<(u64, u64)> {
         let context = self.context();
         let (pc, key) = (context.state.pc, context.key);
-        let slot = &mut context.jump_cache[jump_slot(pc)];
-        if slot.pc != pc || slot.key != key {
-            let descriptor = jit.find(pc, memory)?;
-            *slot = JumpSlot {
-                key,
-                ..JumpSlot::new(pc, descriptor.function, descriptor.entry)
-            };
+        // As `fixed::dispatch` does.
+        let place = (pc >> 1) as usize % JUMP_SLOTS;
+        let slot = self.jumps[place];
+        if slot.pc == pc && slot.key == key {
+            return Some((slot.function, slot.entry));
         }
-        Some((slot.function, slot.entry))
+        if self.published != jit.published() {
+            self.published = jit.published();
+            self.absent.fill((0, 0));
+        }
+        let absent = &mut self.absent[place % ABSENT_SLOTS];
+        if *absent == (pc, key) {
+            return None;
+        }
+        let Some(descriptor) = jit.find(pc, memory) else {
+            *absent = (pc, key);
+            return None;
+        };
+        self.jumps[place] = JumpSlot {
+            key,
+            ..JumpSlot::new(pc, descriptor.function, descriptor.entry)
+        };
+        Some((descriptor.function, descriptor.entry))
     }
 
     fn enter(&mut self, jit: &SystemJit, function: u64, entry: u64, limit: u64) -> u64 {
@@ -159,9 +223,9 @@ impl SystemHart {
         };
         let trampoline = generation.generation.trampoline;
         let context = self.context.pointer();
-        // SAFETY: this hart owns the context and lends it to the code. The jump cache holds entries of
-        // code that `jit` keeps: it was emptied when any was dropped. `memory` and `entries` were set
-        // from a reference that `run`'s caller keeps.
+        // SAFETY: this hart owns the context and lends it to the code. Jump slots with the present key
+        // lead to code that `jit` keeps: the key is another one since any was dropped. `memory`,
+        // `entries` and `jumps` were set from what `run`'s caller and `self` keep.
         unsafe {
             let state = &raw mut (*context).state;
             (*context).limit = limit;

@@ -73,9 +73,14 @@ impl SystemJit {
         self.stats
     }
 
-    /// Rises whenever code is dropped: jump caches are then emptied.
+    /// Rises whenever code is dropped: jump slots are not to be followed any more.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// Rises whenever code is added.
+    pub(crate) fn published(&self) -> u64 {
+        self.stats.regions
     }
 
     /// What all code is part of; none if there is none.
@@ -84,7 +89,7 @@ impl SystemJit {
     }
 
     /// The code at `pc`, if it may be entered.
-    pub(crate) fn find(&mut self, pc: u64, memory: &SystemMemory) -> Option<Descriptor> {
+    pub(crate) fn find(&self, pc: u64, memory: &SystemMemory) -> Option<Descriptor> {
         let page = memory.code_page_of(pc)?;
         let (record, index) = self.entries.get(&(pc, page))?;
         let elsewhere =

@@ -284,7 +284,8 @@ fn print_stats(machine: &Machine, started: Instant) {
         "  code dropped  {:>14} times, {} pages; {} runs",
         stats.code_drops, stats.code_pages, stats.runs
     );
-    let jit = machine.compiled();
+    let tiers = machine.tiers();
+    let jit = tiers.jit;
     if jit.regions > 0 {
         eprintln!(
             "  compiled      {:>14} regions of {} instructions to {} bytes in {:.3} s; {} dropped",
@@ -294,7 +295,11 @@ fn print_stats(machine: &Machine, started: Instant) {
             jit.compile_ns as f64 / 1e9,
             jit.dropped
         );
-        eprintln!("  left          {:>14} times for lack of code", jit.missing);
+        eprintln!(
+            "  interpreted   {:>14} instructions: {} times no code, {} limits, {} single \
+             instructions, {} accesses",
+            tiers.interpreted, tiers.missing, tiers.limits, tiers.single, tiers.replays
+        );
     }
     match machine.state_hash() {
         Ok(hash) => eprintln!("  state         {hash:016x}"),

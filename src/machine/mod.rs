@@ -42,4 +42,4 @@ pub use options::{ClockKind, DiskAccess, DiskOptions, Image, MachineOptions, Sha
 pub use run::{End, Stats};
 pub use saved::{HartImage, HartsImage};
 pub use signal::{Command, Signal};
-pub use tiers::TierOptions;
+pub use tiers::{TierOptions, TierStats};

@@ -1,8 +1,8 @@
 //! Running: harts take turns, interrupts come at exact counts, idle time is skipped.
 
-use super::Machine;
 use super::build::Status;
 use super::signal::Command;
+use super::{Machine, TierStats};
 use crate::Error;
 use devices::syscon::Power;
 use hart::privileged::interrupts;
@@ -90,13 +90,9 @@ impl Machine {
         self.stats
     }
 
-    /// What the compiler has done so far.
-    pub fn compiled(&self) -> jit::Stats {
-        let missing = self.harts.iter().map(|hart| hart.state.missing()).sum();
-        jit::Stats {
-            missing,
-            ..self.tiers.stats()
-        }
+    /// What was executed how so far.
+    pub fn tiers(&self) -> TierStats {
+        self.tiers.stats()
     }
 
     /// Where the harts are, a line each.

@@ -6,15 +6,15 @@ use crate::Error;
 use hart::SystemMemory;
 use interp::{Exit, Interp};
 use jit::{SystemExit, SystemJit};
-use std::collections::HashMap;
 use std::sync::atomic::AtomicU32;
 
 /// Instructions interpreted at a stretch while frm is a mode that compiled code cannot do.
 const STRETCH: u64 = 1 << 14;
+/// The same for an access that is the interpreter's: it is seldom farther from the last checkpoint,
+/// and if it is, the way becomes shorter.
+const REPLAY: u64 = 64;
 /// Arrivals at a block that cannot be compiled before that is tried again.
 const LATER: u64 = 1 << 20;
-/// Code that was dropped so often waits no longer than it does.
-const MOST_DROPS: u32 = 6;
 
 /// How a machine's code is executed.
 #[derive(Clone, Debug)]
@@ -30,14 +30,33 @@ pub struct TierOptions {
 impl Default for TierOptions {
     fn default() -> Self {
         TierOptions {
-            threshold: 10_000,
+            threshold: 5000,
             warmth: 16,
             jit: jit::Options {
                 region_size: 500,
+                // Most of what a machine runs is not run for long.
+                optimize: false,
                 ..jit::Options::default()
             },
         }
     }
+}
+
+/// What was executed how.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct TierStats {
+    /// Instructions interpreted.
+    pub interpreted: u64,
+    /// Times that compiled code was left for lack of more.
+    pub missing: u64,
+    /// Times that it was left because of the limit.
+    pub limits: u64,
+    /// Times that one instruction was left to the interpreter.
+    pub single: u64,
+    /// Times that an access was.
+    pub replays: u64,
+    /// The compiler's.
+    pub jit: jit::Stats,
 }
 
 /// Both tiers.
@@ -45,8 +64,7 @@ pub struct Tiers {
     options: TierOptions,
     interp: Interp<SystemMemory>,
     jit: Option<SystemJit>,
-    /// How often code was dropped, by page.
-    drops: HashMap<u64, u32>,
+    stats: TierStats,
 }
 
 impl Tiers {
@@ -61,13 +79,17 @@ impl Tiers {
                 ..interp::Options::default()
             }),
             jit: jit.transpose()?,
-            drops: HashMap::new(),
+            stats: TierStats::default(),
         })
     }
 
-    /// What the compiler has done so far.
-    pub fn stats(&self) -> jit::Stats {
-        self.jit.as_ref().map(SystemJit::stats).unwrap_or_default()
+    /// What was executed how so far; without a compiler nothing is counted.
+    pub fn stats(&self) -> TierStats {
+        let jit = self.jit.as_ref().map(SystemJit::stats);
+        TierStats {
+            jit: jit.unwrap_or_default(),
+            ..self.stats
+        }
     }
 
     /// Drops what was made from the code on these pages.
@@ -77,11 +99,10 @@ impl Tiers {
             return;
         };
         for (pc, page) in jit.invalidate(&pages) {
-            // What is patched often is not worth compiling at once again.
-            let drops = self.drops.entry(page).or_default();
-            *drops = (*drops + 1).min(MOST_DROPS);
-            let wait = self.options.threshold << *drops;
-            self.interp.set_countdown_on(page, pc, wait);
+            // It has to prove itself anew: what is patched again and again is then interpreted as long
+            // as it takes to compile, and no longer.
+            let arrivals = self.options.threshold;
+            self.interp.set_countdown_on(page, pc, arrivals);
         }
     }
 
@@ -102,21 +123,32 @@ impl Tiers {
         loop {
             let exit = hart.state.run(jit, &hart.memory, limit, poll);
             let near = |count: u64| hart.state.instret.saturating_add(count).min(limit);
-            let over = hart.state.instret >= limit;
+            let before = hart.state.instret;
+            let over = before >= limit;
+            match exit {
+                SystemExit::Missing => self.stats.missing += 1,
+                SystemExit::Limit => self.stats.limits += 1,
+                SystemExit::Interpret => self.stats.single += 1,
+                SystemExit::Replay => self.stats.replays += 1,
+                SystemExit::Poll | SystemExit::Rounding | SystemExit::FenceI => {}
+                SystemExit::Attention | SystemExit::Wait | SystemExit::Trap(_) => {}
+            }
             let exit = match exit {
                 // Whatever comes next is not to be executed any more.
                 SystemExit::Interpret | SystemExit::Trap(_) if over => Exit::Limit,
                 SystemExit::Missing => {
-                    match self.interp.run(&mut hart.state, &hart.memory, limit, poll) {
-                        Exit::Hot => {
-                            hot(&mut self.interp, jit, &self.options, hart);
-                            continue;
-                        }
-                        exit => return exit,
+                    let interp = &mut self.interp;
+                    let exit = interp.run(&mut hart.state, &hart.memory, limit, poll);
+                    if exit == Exit::Hot && !hart.state.is_ready(jit, &hart.memory) {
+                        hot(interp, jit, &self.options, hart);
                     }
+                    exit
                 }
                 SystemExit::Limit => finish(&mut self.interp, hart, limit, poll),
-                SystemExit::Replay(count) => finish(&mut self.interp, hart, count.min(limit), poll),
+                SystemExit::Replay => {
+                    let count = near(REPLAY);
+                    finish(&mut self.interp, hart, count, poll)
+                }
                 SystemExit::Rounding => {
                     let count = near(STRETCH);
                     finish(&mut self.interp, hart, count, poll)
@@ -125,10 +157,14 @@ impl Tiers {
                 SystemExit::Poll => Exit::Poll,
                 SystemExit::FenceI => Exit::FenceI,
                 SystemExit::Attention => Exit::Attention,
+                SystemExit::Wait => Exit::Wait,
                 SystemExit::Trap(trap) => Exit::Trap(trap),
             };
-            if exit != Exit::Limit || hart.state.instret >= limit {
-                return exit;
+            self.stats.interpreted += hart.state.instret - before;
+            match exit {
+                Exit::Hot => {}
+                Exit::Limit if hart.state.instret < limit => {}
+                exit => return exit,
             }
         }
     }
@@ -163,9 +199,10 @@ fn hot(
     let warm = |pc, page| {
         interp
             .countdown(page, pc)
-            .is_some_and(|left| left <= cold || left > options.threshold << MOST_DROPS)
+            .is_some_and(|left| left <= cold || left > options.threshold)
     };
     let ready = jit.request(pc, &hart.memory, warm);
+    hart.state.look_again();
     let wait = if ready { 1 } else { LATER };
     interp.set_countdown(&hart.memory, pc, wait);
 }

@@ -57,9 +57,13 @@ pub unsafe extern "C" fn enter(
     )
 }
 
-/// Where the fault handler sends a hart: returns from `enter`. Not to be called.
+/// Leaves compiled code in the middle: returns from `enter`, with [`code::REPLAY`].
+///
+/// # Safety
+/// The context is that of the innermost call of `enter` on this thread. No function in between has
+/// anything to do when it is left.
 #[unsafe(naked)]
-pub unsafe extern "C" fn leave() {
+pub unsafe extern "C" fn leave(context: *mut Context) -> ! {
     naked_asm!(
         "ldr x9, [x0, #{host_stack}]",
         "mov sp, x9",

@@ -105,7 +105,8 @@ impl Translator<'_, '_> {
             return;
         }
         if self.settings.system {
-            return self.chain_by_key(pc);
+            let pc = self.b.ins().iconst(types::I64, pc as i64);
+            return self.go_on(pc);
         }
         let slot = self.linker.slot(pc);
         let slot = self.b.ins().iconst(types::I64, slot as i64);
@@ -120,7 +121,8 @@ impl Translator<'_, '_> {
     /// Goes on at an address known only now, whose bit 0 counts as 0.
     pub(super) fn indirect(&mut self, target: Value) {
         if self.settings.system {
-            return self.indirect_by_key(target);
+            self.finish();
+            return self.go_on(target);
         }
         self.keep_promises(target);
         self.finish();
@@ -148,7 +150,7 @@ impl Translator<'_, '_> {
     }
 
     /// The tail call itself. sp and a0 go along in host registers.
-    pub(super) fn enter_region(&mut self, from: Value, function: i32, entry: i32) {
+    fn enter_region(&mut self, from: Value, function: i32, entry: i32) {
         let function = self.b.ins().load(types::I64, trusted(), from, function);
         let entry = self.b.ins().load(types::I64, trusted(), from, entry);
         let sp = self.read(X::SP.index());

@@ -11,7 +11,7 @@ use super::Translator;
 use super::registers::trusted;
 use crate::analysis::registers::GUARD;
 use crate::context::offset;
-use crate::helpers;
+use crate::helpers::{self, Helper};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value, types};
 use frontend::{F, Fcmp, Fl, FmvX, Fr, Fr1, Fr2, Fr4, Fs, FtoX, Insn, Op, Rm, X, XmvF, XtoF};
@@ -326,7 +326,7 @@ impl Translator<'_, '_> {
         self.b
             .ins()
             .store(trusted(), word, context, offset::OPERATION);
-        let thunk = self.linker.float_thunk(self.b.func);
+        let thunk = self.linker.thunk(Helper::Float, self.b.func);
         self.b.ins().call(thunk, &[]);
         let ty = match result {
             Result::Float(_, ty) => ty,

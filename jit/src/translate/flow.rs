@@ -33,6 +33,9 @@ impl Translator<'_, '_> {
                 .load(types::I64, trusted(), self.context, offset::LEFT);
             self.b.def_var(self.left, left);
         }
+        if self.settings.system {
+            self.check_all(params[1]);
+        }
         let entries = self.graph.entries.clone();
         let Some((&(_, last), others)) = entries.split_last() else {
             self.error = Some("no entry".into());
@@ -69,7 +72,9 @@ impl Translator<'_, '_> {
 
     /// The way to one entry.
     fn enter_at(&mut self, id: NodeId) {
-        self.check(self.checks.from_start[id], self.graph.nodes[id].start);
+        if !self.settings.system {
+            self.check(self.checks.from_start[id], self.graph.nodes[id].start);
+        }
         // The state in memory is complete: a checkpoint costs nothing here.
         self.now.window = self.windows[id];
         self.meet(id);
@@ -83,6 +88,7 @@ impl Translator<'_, '_> {
             let left = self.b.ins().iadd_imm_s(left, -(self.now.retired as i64));
             self.b.def_var(self.left, left);
             self.now.retired = 0;
+            self.now.counted = false;
         }
     }
 
@@ -180,6 +186,7 @@ impl Translator<'_, '_> {
                 self.retire();
                 self.leave(code::FENCE_I, step.next());
             }
+            insn if self.settings.system && insn.op().is_privileged() => self.privileged(step),
             _ => self.leave(code::INTERPRET, step.pc),
         }
     }

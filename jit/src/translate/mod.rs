@@ -21,6 +21,7 @@ mod zicsr;
 use crate::analysis::windows::{self, Origin, Window};
 use crate::analysis::{distance, facts, registers as liveness, window};
 use crate::graph::{End, Graph, NodeId, Step, Target};
+use crate::helpers::{AccessSite, Helper};
 use cranelift_codegen::ir::{self, InstBuilder, Value, types};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use frontend::Op;
@@ -70,12 +71,14 @@ pub trait Linker {
     fn slot(&mut self, pc: u64) -> u64;
     /// The function that is being translated.
     fn own(&mut self, func: &mut ir::Function) -> ir::FuncRef;
-    /// The function that calls `helpers::float`, see `float.rs`.
-    fn float_thunk(&mut self, func: &mut ir::Function) -> ir::FuncRef;
-    /// The function that calls `helpers::translate`, see `system.rs`.
-    fn translate_thunk(&mut self, func: &mut ir::Function) -> ir::FuncRef;
-    /// The function that calls `helpers::csr`, see `system.rs`.
-    fn csr_thunk(&mut self, func: &mut ir::Function) -> ir::FuncRef;
+    /// The function that calls a helper, and preserves all registers.
+    fn thunk(&mut self, helper: Helper, func: &mut ir::Function) -> ir::FuncRef;
+    /// Whole machines: the function that goes on at an address, see `fixed.rs`.
+    fn dispatch(&mut self, func: &mut ir::Function) -> ir::FuncRef;
+    /// Whole machines: the host address of what the helper has to know of an access.
+    fn access(&mut self, site: AccessSite) -> u64;
+    /// Whole machines: the host address of the addresses of the entries.
+    fn entries(&mut self, pcs: Box<[u64]>) -> u64;
 }
 
 /// What is known at the point of translation.
@@ -87,6 +90,8 @@ struct Now {
     checkpoint: Checkpoint,
     /// Counting: instructions before this one that `left` does not know of yet.
     retired: u64,
+    /// Counting: whether the context has what `left` is now.
+    counted: bool,
     /// The instruction being translated.
     pc: u64,
     /// Results of host arithmetic that may be NaNs other than the canonical one.
@@ -121,8 +126,6 @@ pub(crate) struct Translator<'a, 'f> {
     context: Value,
     region: ir::SigRef,
     sites: Vec<Site>,
-    /// Returns after a rollback, see `system.rs`.
-    replay: Option<ir::Block>,
     /// Loads that no instruction asked for yet: removed again if nothing does.
     hoisted: Vec<Value>,
     now: Now,
@@ -187,7 +190,6 @@ pub fn translate(
         context,
         region,
         sites: Vec::new(),
-        replay: None,
         hoisted: Vec::new(),
         now: Now {
             registers: liveness::State::default(),
@@ -195,6 +197,7 @@ pub fn translate(
             window: Window(None),
             checkpoint: nowhere,
             retired: 0,
+            counted: false,
             pc: 0,
             unchecked: sticky::Unchecked::default(),
         },
@@ -276,6 +279,7 @@ impl Translator<'_, '_> {
             window,
             checkpoint,
             retired: 0,
+            counted: false,
             pc: node.start,
             unchecked: sticky::Unchecked::default(),
         };
@@ -383,6 +387,7 @@ impl Translator<'_, '_> {
         let fewer = self.b.ins().iadd_imm_s(left, -(skipped as i64));
         let after = self.b.ins().select(condition, left, fewer);
         self.b.def_var(self.left, after);
+        self.now.counted = false;
     }
 
     fn break_block(&mut self) {

@@ -214,11 +214,12 @@ impl Translator<'_, '_> {
         self.check_results();
         self.store(self.now.registers.dirty);
         self.now.registers.dirty = 0;
-        if self.settings.counting {
+        if self.settings.counting && !self.now.counted {
             let left = self.b.use_var(self.left);
             self.b
                 .ins()
                 .store(trusted(), left, self.context, offset::LEFT);
+            self.now.counted = true;
         }
     }
 

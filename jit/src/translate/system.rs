@@ -2,22 +2,23 @@
 //! what is mapped, and the control and status registers.
 //!
 //! An access compares its page with the entry's tag and adds the entry's addend. Where the tag is
-//! another one, a cold path calls a helper, which walks the page tables and returns the host address,
-//! or says that this access is the interpreter's: then the hart goes back to the last checkpoint,
+//! another one, a cold path calls a helper, which walks the page tables and returns the host address.
+//! If the access is the interpreter's it does not return: the hart goes back to the last checkpoint,
 //! see `analysis/windows.rs`. Nothing is passed to helpers in registers.
 
 use super::Translator;
 use super::memory::Address;
 use super::registers::trusted;
 use super::zicsr::{Change, Source};
-use crate::context::{JUMP_CACHE_SLOTS, JumpSlot, code, jump_slot, offset};
-use crate::helpers::{Csr, Translate};
+use crate::context::{code, offset};
+use crate::graph::Step;
+use crate::helpers::{AccessSite, Csr, Helper};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
+use cranelift_codegen::ir::{InstBuilder, Value, types};
 use frontend::X;
 use hart::system::tlb::{ENTRIES, Entry};
 use memory::{PAGE, PAGE_BITS};
-use std::mem::{offset_of, size_of};
+use std::mem::size_of;
 
 /// What an access is.
 #[derive(Clone, Copy)]
@@ -94,8 +95,7 @@ impl Translator<'_, '_> {
         self.b.seal_block(cold);
         self.b.switch_to_block(cold);
         let host = self.call_translate(va, access);
-        let replay = self.replay();
-        self.b.ins().brif(host, join, &[host.into()], replay, &[]);
+        self.b.ins().jump(join, &[host.into()]);
         self.b.seal_block(join);
         self.b.switch_to_block(join);
         Address {
@@ -104,26 +104,20 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// Asks the helper for the host address of an access; 0 if the hart was rolled back.
+    /// Asks the helper for the host address of an access. It does not come back if the hart has to be
+    /// rolled back.
     fn call_translate(&mut self, va: Value, access: Access) -> Value {
-        let left = self.left_now();
-        let checkpoint = self.now.checkpoint;
-        let pc = self.b.ins().iconst(types::I64, checkpoint.pc as i64);
-        let operation = Translate {
+        let site = AccessSite {
             bytes: access.bytes,
             store: access.store,
-            retired: checkpoint.retired,
+            checkpoint: self.now.checkpoint,
         };
-        self.call_helper(&[va, left, pc], operation.pack());
-        let thunk = self.linker.translate_thunk(self.b.func);
-        self.b.ins().call(thunk, &[]);
-        self.b
-            .ins()
-            .load(types::I64, trusted(), self.context, offset::RESULT)
+        let site = self.linker.access(site);
+        self.call_helper(Helper::Translate, &[va], site)
     }
 
-    /// Stores a helper's operands.
-    fn call_helper(&mut self, operands: &[Value], operation: u64) {
+    /// Calls a helper; its result.
+    fn call_helper(&mut self, helper: Helper, operands: &[Value], operation: u64) -> Value {
         let context = self.context;
         for (index, &operand) in operands.iter().enumerate() {
             let at = offset::SCRATCH + 8 * index as i32;
@@ -133,6 +127,11 @@ impl Translator<'_, '_> {
         self.b
             .ins()
             .store(trusted(), operation, context, offset::OPERATION);
+        let thunk = self.linker.thunk(helper, self.b.func);
+        self.b.ins().call(thunk, &[]);
+        self.b
+            .ins()
+            .load(types::I64, trusted(), context, offset::RESULT)
     }
 
     /// What `left` is before the current instruction.
@@ -144,68 +143,34 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// The block that returns after a rollback; made when first asked for.
-    fn replay(&mut self) -> Block {
-        if let Some(block) = self.replay {
-            return block;
-        }
-        let block = self.b.create_block();
-        self.b.set_cold_block(block);
-        let here = self.b.current_block();
-        self.b.switch_to_block(block);
-        let code = self.b.ins().iconst(types::I64, code::REPLAY as i64);
-        self.b.ins().return_(&[code]);
-        if let Some(here) = here {
-            self.b.switch_to_block(here);
-        }
-        self.replay = Some(block);
-        block
-    }
-
-    /// Goes on at `pc` in another region, after `finish`: by the jump cache, since where the address
-    /// leads is not known here.
-    pub(super) fn chain_by_key(&mut self, pc: u64) {
-        let target = self.b.ins().iconst(types::I64, pc as i64);
-        let at = offset::JUMP_CACHE as usize + jump_slot(pc) * size_of::<JumpSlot>();
-        self.follow(self.context, at as i32, target, code::MISSING);
-    }
-
-    /// Goes on at an address known only now, whose bit 0 counts as 0.
-    pub(super) fn indirect_by_key(&mut self, target: Value) {
-        self.finish();
-        const SHIFT: u32 = size_of::<JumpSlot>().trailing_zeros() - 1;
-        const MASK: usize = (JUMP_CACHE_SLOTS - 1) * size_of::<JumpSlot>();
-        let scaled = self.b.ins().ishl_imm_u(target, i64::from(SHIFT));
-        let index = self.b.ins().band_imm_u(scaled, MASK as i64);
-        let slot = self.b.ins().iadd(self.context, index);
-        self.follow(slot, offset::JUMP_CACHE, target, code::NO_TARGET);
-    }
-
-    /// Goes where a slot leads if it is the target's and still holds.
-    fn follow(&mut self, slot: Value, at: i32, target: Value, otherwise: u64) {
-        let field = |field: usize| at + field as i32;
-        let pc = offset_of!(JumpSlot, pc);
-        let found = self.b.ins().load(types::I64, trusted(), slot, field(pc));
-        let other = self.b.ins().bxor(found, target);
-        let key = self
-            .b
+    /// Goes on at an address, whose bit 0 counts as 0, after `finish`.
+    pub(super) fn go_on(&mut self, target: Value) {
+        let dispatch = self.linker.dispatch(self.b.func);
+        let (sp, a0) = (self.read(X::SP.index()), self.read(X::A0.index()));
+        self.b
             .ins()
-            .load(types::I64, trusted(), self.context, offset::KEY);
-        let noted = offset_of!(JumpSlot, key);
-        let noted = self.b.ins().load(types::I64, trusted(), slot, field(noted));
-        let changed = self.b.ins().bxor(noted, key);
-        let either = self.b.ins().bor(other, changed);
-        let hit = self.b.ins().icmp_imm_u(IntCC::Equal, either, 0);
-        let cold = self.unless(hit);
+            .return_call(dispatch, &[self.context, target, sp, a0]);
+    }
+
+    /// Where the region is entered: comes back to the engine if what is left does not cover the way
+    /// from any entry to the next check.
+    pub(super) fn check_all(&mut self, entry: Value) {
+        let entries = &self.graph.entries;
+        let far = entries.iter().map(|&(_, id)| self.checks.from_start[id]);
+        let far = far.max().unwrap_or(0);
+        let pcs = entries.iter().map(|&(pc, _)| pc).collect();
+        let left = self.b.use_var(self.left);
+        let enough = IntCC::UnsignedGreaterThanOrEqual;
+        let enough = self.b.ins().icmp_imm_u(enough, left, far as i64);
+        let cold = self.unless(enough);
+        let table = self.linker.entries(pcs);
         self.aside(cold, |t| {
-            let even = t.b.ins().band_imm_s(target, -2);
-            t.leave_to(otherwise, even);
+            let table = t.b.ins().iconst(types::I64, table as i64);
+            let offset = t.b.ins().ishl_imm_u(entry, 3);
+            let at = t.b.ins().iadd(table, offset);
+            let pc = t.b.ins().load(types::I64, trusted(), at, 0);
+            t.leave_to(code::LIMIT, pc);
         });
-        self.enter_region(
-            slot,
-            field(offset_of!(JumpSlot, function)),
-            field(offset_of!(JumpSlot, entry)),
-        );
     }
 
     /// An access to a control and status register other than fcsr's: a helper does it.
@@ -233,13 +198,7 @@ impl Translator<'_, '_> {
             Source::Immediate(value) => self.b.ins().iconst(types::I64, i64::from(value)),
         };
         let left = self.left_now();
-        self.call_helper(&[operand, left], operation.pack());
-        let thunk = self.linker.csr_thunk(self.b.func);
-        self.b.ins().call(thunk, &[]);
-        let old = self
-            .b
-            .ins()
-            .load(types::I64, trusted(), self.context, offset::RESULT);
+        let old = self.call_helper(Helper::Csr, &[operand, left], operation.pack());
         let status = self
             .b
             .ins()
@@ -259,5 +218,30 @@ impl Translator<'_, '_> {
             t.b.ins().return_(&[status]);
         });
         self.set(rd, old);
+    }
+
+    /// A privileged instruction ends a node: a helper executes it on the state in memory.
+    pub(super) fn privileged(&mut self, step: &Step) {
+        self.finish();
+        let context = self.context;
+        let pc = self.b.ins().iconst(types::I64, step.pc as i64);
+        self.b.ins().store(trusted(), pc, context, offset::PC);
+        let next = self.b.ins().iconst(types::I64, step.next() as i64);
+        let bits = u64::from(step.insn.encode());
+        self.call_helper(Helper::Privileged, &[next], bits);
+        let status = self
+            .b
+            .ins()
+            .load(types::I64, trusted(), context, offset::STATUS);
+        let quiet = self.b.ins().icmp_imm_u(IntCC::Equal, status, 0);
+        let cold = self.unless(quiet);
+        self.aside(cold, |t| {
+            t.b.ins().return_(&[status]);
+        });
+        let pc = self
+            .b
+            .ins()
+            .load(types::I64, trusted(), context, offset::PC);
+        self.go_on(pc);
     }
 }
