@@ -87,6 +87,21 @@ fn debian_boots_on_four_harts_of_opensbi_twice_the_same() {
 }
 
 #[test]
+fn side_by_side_the_engines_boot_debian_without_a_difference() {
+    let test = "side_by_side_the_engines_boot_debian_without_a_difference";
+    let (Some(kernel), Some(initrd)) = (file(test, "Image"), file(test, "initrd.cpio")) else {
+        return;
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bhv"));
+    command.args(["diff", "boot", "--append", "console=ttyS0 quiet"]);
+    command.args(["--kernel", &kernel, "--initrd", &initrd]);
+    let got = wait(command, PATIENCE);
+    let said = String::from_utf8_lossy(&got.stderr);
+    assert_eq!(got.code, 0, "{said}");
+    assert!(said.contains("no difference in"), "{said}");
+}
+
+#[test]
 fn a_reset_under_no_reboot_ends_with_its_own_code() {
     let test = "a_reset_under_no_reboot_ends_with_its_own_code";
     let (Some(kernel), Some(initrd)) = (file(test, "Image"), file(test, "initrd.cpio")) else {

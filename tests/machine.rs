@@ -261,3 +261,45 @@ fn a_machine_as_a_file() {
         "missing",
     );
 }
+
+/// `bhv diff boot` of one of our programs: the exit code, and what it says.
+fn diff(name: &str, options: &[&str]) -> (i32, String) {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/bin");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bhv"));
+    command.args(["diff", "boot", "--memory", "64M", "--firmware"]);
+    command.arg(program.join(name)).args(options);
+    let got = wait(command, PATIENCE);
+    (got.code, String::from_utf8_lossy(&got.stderr).into_owned())
+}
+
+#[test]
+fn machines_are_compared_to_their_end() {
+    for (name, options) in [
+        ("machine_code", &["--threshold", "2"][..]),
+        ("machine_delegation", &["--harts", "3", "--every", "10000"]),
+        ("machine_paging", &["--every", "100000"]),
+    ] {
+        let (code, said) = diff(name, options);
+        assert_eq!(code, 0, "{name}: {said}");
+        assert!(said.contains("no difference in"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn a_wrongly_compiled_instruction_of_a_machine_is_named() {
+    for (mnemonic, shown) in [("or", "or"), ("ld", "ld")] {
+        let (code, said) = diff("machine_paging", &["--sabotage", mnemonic]);
+        assert_eq!(code, 1, "{mnemonic}: {said}");
+        let headline = said.lines().next().unwrap_or_default();
+        assert!(
+            headline.starts_with("bhv diff: the engines differ at 0x") && headline.contains(shown),
+            "{mnemonic}: {said}"
+        );
+        for needed in ["the way there:", "before", "jit", "interp", "<-- differ"] {
+            assert!(
+                said.contains(needed),
+                "{mnemonic}: {needed:?} is not in: {said}"
+            );
+        }
+    }
+}

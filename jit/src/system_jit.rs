@@ -18,6 +18,7 @@ use hart::{Memory, SystemMemory};
 use memory::PAGE_BITS;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An address, and the code page behind it.
 type Place = (u64, u64);
@@ -42,9 +43,14 @@ pub struct SystemJit {
     generation: Option<Arc<Shared>>,
     entries: FxHashMap<Place, (Arc<Record>, usize)>,
     by_page: FxHashMap<u64, Vec<Arc<Record>>>,
-    /// Rises whenever code is dropped.
+    /// Another one whenever code is dropped, and for each compiler.
     epoch: u64,
     stats: Stats,
+}
+
+fn next_epoch() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 impl SystemJit {
@@ -63,7 +69,7 @@ impl SystemJit {
             generation: None,
             entries: FxHashMap::default(),
             by_page: FxHashMap::default(),
-            epoch: 0,
+            epoch: next_epoch(),
             stats: Stats::default(),
         })
     }
@@ -73,7 +79,8 @@ impl SystemJit {
         self.stats
     }
 
-    /// Rises whenever code is dropped: jump slots are not to be followed any more.
+    /// Another one whenever code is dropped, and for each compiler: jump slots noted before are not to
+    /// be followed any more. Never 0.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -218,7 +225,7 @@ impl SystemJit {
             }
         }
         if !dropped.is_empty() {
-            self.epoch += 1;
+            self.epoch = next_epoch();
         }
         dropped
     }
@@ -227,6 +234,6 @@ impl SystemJit {
     pub fn clear(&mut self) {
         self.entries.clear();
         self.by_page.clear();
-        self.epoch += 1;
+        self.epoch = next_epoch();
     }
 }

@@ -30,7 +30,7 @@ pub struct Args {
     engine: Option<EngineKind>,
     /// Arrivals at a block before the code around it is compiled
     #[arg(long, value_name = "N", hide = true)]
-    threshold: Option<u64>,
+    pub threshold: Option<u64>,
     /// exact: time is a function of instructions retired, idle time is skipped, two runs are the
     /// same bit for bit. host: the host's time, for working in the machine [default: exact]
     #[arg(long, value_enum, value_name = "CLOCK")]
@@ -66,7 +66,7 @@ pub struct Args {
     seed: Option<u64>,
     /// Stop when all harts together have retired COUNT instructions
     #[arg(long, value_name = "COUNT")]
-    stop_at: Option<u64>,
+    pub stop_at: Option<u64>,
     /// Save the machine when all harts together have retired COUNT instructions, and end
     #[arg(
         long,
@@ -95,7 +95,7 @@ pub struct Args {
 
 impl Args {
     /// The machine that the file and the options describe.
-    fn machine(&self) -> Result<MachineOptions, Error> {
+    pub fn machine(&self) -> Result<MachineOptions, Error> {
         let mut options = match &self.file {
             Some(path) => config::read(path)?,
             None => MachineOptions::default(),

@@ -1,9 +1,11 @@
-//! `bhv diff run`: both engines side by side.
+//! `bhv diff run` and `bhv diff boot`: both engines side by side.
 
 use super::options::{EngineOptions, GuestOptions};
 use crate::Error;
 use crate::lockstep::{Difference, Lockstep, STRETCH};
+use crate::machine::compare::{Comparison, Found};
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ pub struct Args {
 enum What {
     /// A Linux riscv64 program
     Run(RunArgs),
+    /// A whole machine
+    Boot(BootArgs),
 }
 
 #[derive(clap::Args)]
@@ -41,6 +45,18 @@ struct RunArgs {
     command: Vec<OsString>,
 }
 
+#[derive(clap::Args)]
+struct BootArgs {
+    #[command(flatten)]
+    machine: super::boot::Args,
+    /// Instructions between two comparisons of the whole state
+    #[arg(long, default_value = "50000000", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    every: u64,
+    /// Translate this instruction wrongly, to see that it is found (for tests)
+    #[arg(long, value_name = "MNEMONIC", hide = true)]
+    sabotage: Option<String>,
+}
+
 /// Arrivals at a block before it is compiled: soon, since compiled code is what is tested.
 const THRESHOLD: u64 = 50;
 /// The exit code for a difference.
@@ -48,7 +64,13 @@ const DIFFERENT: i32 = 1;
 
 /// `bhv diff`.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
-    let What::Run(args) = &args.what;
+    match &args.what {
+        What::Run(args) => run_program(args),
+        What::Boot(args) => boot(args),
+    }
+}
+
+fn run_program(args: &RunArgs) -> Result<ExitCode, Error> {
     let mut launch = args
         .guest
         .launch(&args.engine, &args.command)?
@@ -101,6 +123,45 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
         progress.instructions, progress.stretches, progress.memory
     );
     exit.finish()
+}
+
+fn boot(args: &BootArgs) -> Result<ExitCode, Error> {
+    let mut machine = args.machine.machine()?;
+    machine.tiers.threshold = args.machine.threshold.unwrap_or(THRESHOLD);
+    machine.tiers.jit.sabotage = args.sabotage.as_deref().map(instruction).transpose()?;
+    let comparison = Comparison {
+        machine,
+        every: args.every,
+        stop_at: args.machine.stop_at.unwrap_or(u64::MAX),
+    };
+    let terminal = std::io::stderr().is_terminal();
+    let found = comparison.run(|count| {
+        if terminal {
+            eprint!("\rno difference in {count} instructions");
+        }
+    })?;
+    if terminal {
+        eprint!("\r\x1b[K");
+    }
+    match found {
+        Found::Nothing(count) => {
+            eprintln!("bhv diff: no difference in {count} instructions");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Found::Instruction(difference, what) => {
+            eprint!("bhv diff: {}", difference.report_of("hart", &|_| None));
+            what.iter().for_each(|line| eprintln!("  {line}"));
+        }
+        Found::Stretch { from, to, pc, what } => {
+            eprintln!(
+                "bhv diff: the engines differ between {from} and {to} instructions of all harts, \
+                 from {pc:#x} on\n  each of them compiled alone agrees, so the region's control \
+                 flow, or what is left to a helper, is to blame"
+            );
+            what.iter().for_each(|line| eprintln!("  {line}"));
+        }
+    }
+    Ok(ExitCode::from(DIFFERENT as u8))
 }
 
 /// The instruction of that name.

@@ -16,7 +16,7 @@ mod logged;
 mod narrow;
 mod report;
 
-pub use report::{Cause, Difference};
+pub use report::{Cause, Difference, Outcome};
 
 use crate::EngineOptions;
 use follower::Follower;

@@ -56,8 +56,13 @@ impl Difference {
     /// The report: what differs, both register files side by side, the way there. `name` gives a
     /// symbol for an address.
     pub fn report(&self, name: &dyn Fn(u64) -> Option<String>) -> String {
+        self.report_of("thread", name)
+    }
+
+    /// The same where it is not a thread that executes.
+    pub fn report_of(&self, who: &str, name: &dyn Fn(u64) -> Option<String>) -> String {
         let mut out = String::new();
-        self.headline(&mut out, name);
+        self.headline(&mut out, who, name);
         self.show_way(&mut out, name);
         self.show_registers(&mut out);
         for (va, compiled, interpreted) in self.memory.iter().take(16) {
@@ -76,19 +81,19 @@ impl Difference {
         out
     }
 
-    fn headline(&self, out: &mut String, name: &dyn Fn(u64) -> Option<String>) {
+    fn headline(&self, out: &mut String, who: &str, name: &dyn Fn(u64) -> Option<String>) {
         let count = self.before.instret;
         let _ = match self.cause {
             Cause::Instruction { pc, word } => writeln!(
                 out,
-                "the engines differ at {}: {}\n  thread {}, after {count} instructions",
+                "the engines differ at {}: {}\n  {who} {}, after {count} instructions",
                 place(pc, name),
                 frontend::disasm::text(word, pc),
                 self.tid
             ),
             Cause::Region { pc } => writeln!(
                 out,
-                "the engines differ in the region entered at {}\n  thread {}, after {count} \
+                "the engines differ in the region entered at {}\n  {who} {}, after {count} \
                  instructions; each of its instructions alone agrees, so the optimiser or the \
                  region's control flow is to blame",
                 place(pc, name),
@@ -96,7 +101,7 @@ impl Difference {
             ),
             Cause::Earlier => writeln!(
                 out,
-                "memory differs\n  thread {}, before {count} instructions; it is compared as a whole only now and \
+                "memory differs\n  {who} {}, before {count} instructions; it is compared as a whole only now and \
                  then, so try a smaller --granularity to see where",
                 self.tid
             ),

@@ -5,7 +5,7 @@ use super::clock::MachineClock;
 use super::load::Loader;
 use super::sbi::Sbi;
 use super::signal::Signal;
-use super::tiers::Tiers;
+use super::tiers::{TierOptions, Tiers};
 use super::{ClockKind, MachineOptions, Stats};
 use crate::{EngineKind, Error};
 use devices::stream::ByteQueue;
@@ -207,6 +207,13 @@ impl Machine {
         self.tiers.clear();
         self.ram.take_stale();
         self.start()
+    }
+
+    /// Has it executed so from now on: on the interpreter alone, or with the compiler.
+    pub fn set_tiers(&mut self, options: Option<TierOptions>) -> Result<(), Error> {
+        self.tiers = Tiers::new(options)?;
+        self.forget();
+        Ok(())
     }
 
     /// Drops all that is derived from the guest's state: translations, decoded code. Changes

@@ -14,11 +14,13 @@
 //! | firmware of our own, for a kernel without any | `sbi.rs` |
 //! | the console on stdin and stdout | `console.rs` |
 //! | what a debugger needs | `debug.rs` |
+//! | two machines side by side | `compare.rs` |
 //! | a checksum of all that a guest can see | `hash.rs` |
 
 mod board;
 mod build;
 mod clock;
+pub mod compare;
 pub mod config;
 mod console;
 mod debug;

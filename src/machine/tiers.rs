@@ -23,6 +23,8 @@ pub struct TierOptions {
     pub threshold: u64,
     /// Blocks with a smaller part of that, one in so many, are left out of regions.
     pub warmth: u64,
+    /// Compile what is reached at once, however rarely it runs: for comparing engines.
+    pub eager: bool,
     /// The compiler's options.
     pub jit: jit::Options,
 }
@@ -32,6 +34,7 @@ impl Default for TierOptions {
         TierOptions {
             threshold: 5000,
             warmth: 16,
+            eager: false,
             jit: jit::Options {
                 region_size: 500,
                 // Most of what a machine runs is not run for long.
@@ -136,6 +139,15 @@ impl Tiers {
             let exit = match exit {
                 // Whatever comes next is not to be executed any more.
                 SystemExit::Interpret | SystemExit::Trap(_) if over => Exit::Limit,
+                SystemExit::Missing if self.options.eager => {
+                    let pc = hart.state.pc;
+                    let ready = jit.request(pc, &hart.memory, |_, _| true);
+                    hart.state.look_again();
+                    match ready {
+                        true => Exit::Hot,
+                        false => self.interp.step(&mut hart.state, &hart.memory),
+                    }
+                }
                 SystemExit::Missing => {
                     let interp = &mut self.interp;
                     let exit = interp.run(&mut hart.state, &hart.memory, limit, poll);
