@@ -52,6 +52,14 @@ impl Fact {
         }
     }
 
+    /// The same as far as addresses go.
+    pub fn as_address(self) -> Fact {
+        match self {
+            Range(..) => self.reach().map_or(Unknown, Window),
+            Unreached | Unknown | Window(_) => self,
+        }
+    }
+
     fn range(from: i64, to: i64) -> Fact {
         if from < -LARGEST || to > LARGEST {
             Unknown

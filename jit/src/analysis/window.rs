@@ -26,6 +26,9 @@ pub fn analyze(graph: &Graph) -> Vec<Facts> {
     second
 }
 
+/// Rounds after which what is known of a register may not grow any more.
+const GROWING: usize = 4;
+
 /// Meets over all edges until nothing changes. In `checked` are registers (one bit each) that are
 /// checked on the edges into a loop.
 fn solve(graph: &Graph, checked: &[u32]) -> Vec<Facts> {
@@ -36,7 +39,7 @@ fn solve(graph: &Graph, checked: &[u32]) -> Vec<Facts> {
     for (at, &id) in graph.order.iter().enumerate() {
         position[id] = at;
     }
-    for round in 0..12 {
+    for round in 0..4 * GROWING {
         let mut changed = false;
         for &id in &graph.order {
             let node = &graph.nodes[id];
@@ -65,11 +68,16 @@ fn solve(graph: &Graph, checked: &[u32]) -> Vec<Facts> {
                     });
                 }
             }
-            // What still grows after some rounds would grow for long.
-            if round >= 4 {
+            // What still grows after some rounds would grow for long. A number that does, and is
+            // an address, may be one that each iteration accesses: as such it keeps where it is.
+            if round >= GROWING {
                 for (new, old) in facts.0.iter_mut().zip(&start[id].0) {
                     if *old != Unreached && new != old {
-                        *new = Unknown;
+                        *new = if round < 2 * GROWING {
+                            new.as_address()
+                        } else {
+                            Unknown
+                        };
                     }
                 }
             }
