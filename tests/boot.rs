@@ -59,7 +59,7 @@ fn boots(test: &str, harts: usize, options: &[&str]) {
         "{console}"
     );
     // Again, and on the other engine.
-    for engine in ["interp", "jit", "jit"] {
+    for engine in ["interp", "jit"] {
         let options = [&options, &["--engine", engine][..]].concat();
         let (again, same) = boot(test, &options).unwrap();
         assert_eq!(again, console, "{engine}");

@@ -25,7 +25,8 @@ pub struct Args {
     /// How many harts [default: 1]
     #[arg(long, value_name = "N")]
     harts: Option<usize>,
-    /// jit: the interpreter first, what runs often is compiled [default: interp]
+    /// jit: the interpreter first, what runs often is compiled. interp: the interpreter alone; the
+    /// machine ends in the same state [default: jit]
     #[arg(long, value_enum, value_name = "ENGINE")]
     engine: Option<EngineKind>,
     /// Arrivals at a block before the code around it is compiled

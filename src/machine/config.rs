@@ -189,7 +189,7 @@ mod tests {
         assert_eq!((options.memory, options.harts), (2 << 30, 2));
         assert_eq!(
             (options.clock, options.engine),
-            (ClockKind::Host, EngineKind::Interp)
+            (ClockKind::Host, EngineKind::Jit)
         );
         assert!(
             matches!(options.kernel, Some(Image::File(path)) if path == Path::new("/vm/Image"))

@@ -143,7 +143,7 @@ impl Default for MachineOptions {
         MachineOptions {
             memory: 1 << 30,
             harts: 1,
-            engine: EngineKind::Interp,
+            engine: EngineKind::Jit,
             tiers: TierOptions::default(),
             clock: ClockKind::Exact,
             firmware: None,

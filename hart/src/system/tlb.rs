@@ -237,6 +237,10 @@ impl Tlb {
     pub fn clear_page(&self, va: u64, asid: Option<u64>) {
         self.with_asid(asid, |index| {
             let arrays = FIRST_SPACE + 3 * index..FIRST_SPACE + 3 * index + 3;
+            // Nothing was looked up since it was cleared, for code neither.
+            if arrays.clone().all(|array| !self.arrays[array].used.get()) {
+                return;
+            }
             let part_of = |level| arrays.clone().any(|a| self.is_part_of(a, va, level));
             if self.fetched[index].concerns(va, part_of(1), part_of(2)) {
                 self.renew(index);
