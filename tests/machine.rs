@@ -92,6 +92,10 @@ fn in_pieces(
         options.engine = EngineKind::Jit;
         options.tiers.threshold = threshold;
         options.tiers.jit.verify = true;
+        if threshold == 1 {
+            // So little that all code has to go now and then.
+            options.tiers.jit.code_bytes = 160 << 10;
+        }
     }
     let mut machine = Machine::new(options, Arc::default(), Wires::none()).unwrap();
     loop {
@@ -102,6 +106,9 @@ fn in_pieces(
         let end = machine.run(most.min(longest), || false).unwrap();
         let retired = machine.stats().retired;
         if end != End::Limit || retired >= longest {
+            let jit = machine.tiers().jit;
+            let large = jit.host_bytes > 400 << 10 && threshold == Some(1);
+            assert!(jit.evictions > 0 || !large, "{jit:?}");
             return (retired, machine.state_hash().unwrap(), end);
         }
         if random.as_mut().is_some_and(|random| random.one_in(3)) {
