@@ -22,6 +22,7 @@ pub mod debugger;
 pub mod engine;
 mod error;
 pub mod explain;
+pub mod image;
 mod launch;
 pub mod lockstep;
 pub mod machine;

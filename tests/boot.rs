@@ -242,3 +242,25 @@ fn the_device_tree_can_be_had() {
     let has = |text: &[u8]| tree.windows(text.len()).any(|window| window == text);
     assert!(has(b"quick=1\0") && has(b"ns16550a") && has(b"riscv,sv48"));
 }
+
+#[test]
+fn an_image_that_cannot_be_made_is_told() {
+    let scratch = Scratch::new("image-refused");
+    let folder = scratch.path().display().to_string();
+    let image = |options: &[&str], path: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bhv"));
+        command
+            .args(["image", "debian", "--folder", &folder])
+            .args(options)
+            .env("PATH", path);
+        let got = wait(command, PATIENCE);
+        (got.code, String::from_utf8_lossy(&got.stderr).into_owned())
+    };
+    let (code, said) = image(&["--password", "a'b"], "/usr/bin");
+    assert!(code == 2 && said.contains("--password"), "{said}");
+    let (code, said) = image(&[], "/nonexistent");
+    assert!(
+        code == 2 && said.contains("apt-get") && said.contains("is missing"),
+        "{said}"
+    );
+}

@@ -16,7 +16,8 @@ use std::time::Instant;
 /// Boot a whole machine
 #[derive(clap::Args)]
 pub struct Args {
-    /// A machine as a file; what is given beside it takes its place
+    /// A machine as a file, or debian for what bhv image debian made; what is given beside it takes
+    /// its place
     #[arg(value_name = "VM.toml")]
     file: Option<PathBuf>,
     /// RAM, such as 512M or 2G [default: 1G]
@@ -98,7 +99,8 @@ impl Args {
     /// The machine that the file and the options describe.
     pub fn machine(&self) -> Result<MachineOptions, Error> {
         let mut options = match &self.file {
-            Some(path) => config::read(path)?,
+            Some(path) if path.exists() => config::read(path)?,
+            Some(path) => config::read(&crate::image::named(path).unwrap_or(path.clone()))?,
             None => MachineOptions::default(),
         };
         let image = |path: &Option<PathBuf>| path.clone().map(Image::File);

@@ -29,6 +29,8 @@ enum Command {
     Run(run::Args),
     /// Boot a whole machine
     Boot(boot::Args),
+    /// Make a disk image that boots
+    Image(crate::image::Args),
     /// Go on with a program or a machine from a snapshot
     Resume(resume::Args),
     /// Run both engines side by side and stop at the first difference
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Boot(args) => boot::run(&args),
+        Command::Image(args) => crate::image::run_command(&args),
         Command::Resume(args) => resume::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Explain(args) => explain::run(&args),
