@@ -14,6 +14,8 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 pub struct Apt {
     /// Which suite the packages are of.
     pub suite: &'static str,
+    /// The address of the mirror that they are from.
+    pub mirror: String,
     options: Vec<String>,
     archives: PathBuf,
 }
@@ -32,6 +34,7 @@ impl Apt {
         for suite in SUITES {
             let apt = Apt {
                 suite,
+                mirror: mirror.clone(),
                 options: options(state, &mirror, suite)?,
                 archives: state.join("archives"),
             };
@@ -142,17 +145,16 @@ fn mirror() -> Result<String, Error> {
     if let Ok(mirror) = std::env::var("BHV_DEBIAN_MIRROR") {
         return Ok(mirror);
     }
-    let mut targets = tools::command("apt-get");
-    targets.args([
-        "indextargets",
-        "--format",
-        "$(REPO_URI)",
-        "Created-By: Packages",
-    ]);
-    let text = tools::output(&mut targets)?;
-    let mut archives = text
-        .lines()
-        .filter(|uri| uri.trim_end_matches('/').ends_with("/debian"));
+    let list = |filter: &[&str]| {
+        let mut targets = tools::command("apt-get");
+        targets.args(["indextargets", "--format", "$(REPO_URI)"]);
+        tools::output(targets.arg("Created-By: Packages").args(filter))
+    };
+    // Others keep packages for Debian at such addresses too. Whose an archive is, is known only once
+    // its lists were fetched; before that the address has to do.
+    let (named, all) = (list(&["Origin: Debian"])?, list(&[])?);
+    let is_archive = |uri: &&str| uri.trim_end_matches('/').ends_with("/debian");
+    let mut archives = named.lines().chain(all.lines()).filter(is_archive);
     archives.next().map(str::to_owned).ok_or_else(|| {
         Error::usage(
             "the host's apt knows no Debian mirror",

@@ -65,8 +65,8 @@ pub fn prepare(root: &Path, password: &str, apt: &Apt) -> Result<(), Error> {
     write("etc/resolv.conf", "nameserver 10.0.2.3\n")?;
     let network = "[Match]\nType=ether\n[Network]\nDHCP=yes\n";
     write("etc/systemd/network/80-ether.network", network)?;
-    // Whose mirror that is, is the host's business.
-    let sources = format!("deb http://deb.debian.org/debian {} main\n", apt.suite);
+    // The packages to come are from where these are from.
+    let sources = format!("deb {} {} main\n", apt.mirror, apt.suite);
     write("etc/apt/sources.list", &sources)
 }
 

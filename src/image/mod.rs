@@ -3,7 +3,7 @@
 //! Packages are fetched by this host's apt into a state of our own, checked against Debian's
 //! keyring. They are unpacked here and written down in dpkg's database as unpacked; what is left,
 //! running the packages' own scripts, is done by the system itself, in a machine of ours. So it
-//! takes no other emulator, and no privileges.
+//! takes no other emulator. Who is not root needs namespaces of users.
 //!
 //! | step | where |
 //! |---|---|
