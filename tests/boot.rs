@@ -31,8 +31,13 @@ fn file(test: &str, name: &str) -> Option<String> {
 /// What a boot printed: the console, and count and state from the statistics.
 fn boot(test: &str, options: &[&str]) -> Option<(String, Vec<String>)> {
     let (kernel, initrd) = (file(test, "Image")?, file(test, "initrd.cpio")?);
-    let files = ["--kernel", &kernel, "--initrd", &initrd, "--stats"];
-    let got = bhv(&[&files, options].concat());
+    let files = ["--kernel", &kernel, "--initrd", &initrd];
+    Some(powers_off(&[&files, options].concat()))
+}
+
+/// The console of a boot to the end, and count and state.
+fn powers_off(options: &[&str]) -> (String, Vec<String>) {
+    let got = bhv(&[options, &["--stats"]].concat());
     let console = String::from_utf8_lossy(&got.stdout).into_owned();
     let said = String::from_utf8_lossy(&got.stderr);
     assert_eq!(got.code, 0, "{options:?}: {said}\n{console}");
@@ -41,7 +46,7 @@ fn boot(test: &str, options: &[&str]) -> Option<(String, Vec<String>)> {
             .iter()
             .any(|name| line.starts_with(name))
     });
-    Some((console, facts.map(str::to_owned).collect()))
+    (console, facts.map(str::to_owned).collect())
 }
 
 fn boots(test: &str, harts: usize, options: &[&str]) {
@@ -84,6 +89,26 @@ fn debian_boots_on_four_harts_of_opensbi_twice_the_same() {
         return skip(test, "opensbi is not installed");
     }
     boots(test, 4, &["--firmware", OPENSBI]);
+}
+
+/// As a distribution's image boots: firmware reads GRUB off the disk, GRUB the kernel.
+#[test]
+fn u_boot_and_grub_lead_to_debian_twice_the_same() {
+    let folder = target_folder().join("roots/efi");
+    if !folder.join("stamp").exists() {
+        let test = "u_boot_and_grub_lead_to_debian_twice_the_same";
+        return skip(test, "cargo xtask test has not made a disk with GRUB");
+    }
+    let firmware = folder.join("u-boot.bin").display().to_string();
+    let disk = format!("{}:temp", folder.join("disk.img").display());
+    let run = |engine| powers_off(&["--kernel", &firmware, "--disk", &disk, "--engine", engine]);
+    let (console, facts) = run("jit");
+    for words in ["U-Boot 20", "GRUB is here", "BOOT-OK harts 1\r\n"] {
+        assert!(console.contains(words), "{words:?} is not in: {console}");
+    }
+    let (again, same) = run("interp");
+    assert_eq!(again, console);
+    assert_eq!((same.len(), same), (2, facts));
 }
 
 #[test]

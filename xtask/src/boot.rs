@@ -110,7 +110,7 @@ fn image(unpacked: &Path) -> Option<PathBuf> {
 }
 
 /// The files of a folder whose names end so.
-fn files(folder: &Path, end: &str) -> Result<Vec<PathBuf>, String> {
+pub(crate) fn files(folder: &Path, end: &str) -> Result<Vec<PathBuf>, String> {
     let entries = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let mut files: Vec<PathBuf> = entries
         .flatten()

@@ -5,6 +5,7 @@
 mod boot;
 mod command;
 mod doctor;
+mod efi;
 mod guests;
 mod isa;
 mod lint;

@@ -3,7 +3,7 @@
 //! What cannot run on this machine is named with its reason. In CI nothing may be skipped.
 
 use crate::command::{cargo, target};
-use crate::{boot, guests, isa, lint, root, tools};
+use crate::{boot, efi, guests, isa, lint, root, tools};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
@@ -58,6 +58,11 @@ fn prepare(tally: &mut Tally) {
         tally
             .skipped
             .push(format!("booting Debian's kernel: {reason}"));
+    }
+    if let Err(reason) = efi::make() {
+        tally
+            .skipped
+            .push(format!("booting through U-Boot and GRUB: {reason}"));
     }
 }
 

@@ -57,6 +57,8 @@ pub const TOOLS: &[Tool] = &[
     tool("gdb-multiarch", "gdb-multiarch", "the debugging tests"),
     tool("dpkg-deb", "dpkg", "unpacking Debian packages"),
     tool("mknod", "coreutils", "the twin's /dev"),
+    tool("grub-mkimage", "grub-common", "booting through GRUB"),
+    tool("mformat", "mtools", "the disk that GRUB boots from"),
 ];
 
 /// The file that holds Debian's keys, and its package.
