@@ -49,8 +49,11 @@ const PACKAGES: &[&str] = &[
     "python3",
     "systemd",
     "systemd-sysv",
+    // Both set the clock: by the network, and from the machine's own clock (hwclock).
+    "systemd-timesyncd",
     "udev",
     "util-linux",
+    "util-linux-extra",
     "zstd",
 ];
 /// The file that describes the machine.

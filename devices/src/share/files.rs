@@ -6,6 +6,7 @@ use rustix::fs::{
     Timespec, Timestamps, Uid,
 };
 use rustix::io::{Errno, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::File;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,6 +14,23 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of entries that the host is asked for at once.
 const LISTED: usize = 8 << 10;
+
+/// How many files a guest may hold open in one share: a part of what this process may, so that the
+/// host's limit is met by nobody else. The soft limit, which is for programs that cannot count
+/// beyond it, is raised to the hard one.
+pub(super) fn most_open() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    let files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let files = usize::try_from(files.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    (files / 16).clamp(16, 4096)
+}
 
 /// The folder cannot be shared.
 #[derive(Debug, thiserror::Error)]

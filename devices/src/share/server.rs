@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Bytes of the largest message.
 pub(crate) const LARGEST: u32 = 512 << 10;
@@ -23,6 +24,10 @@ pub struct Server {
     pub(super) folder: Folder,
     message_size: u32,
     pub(super) fids: BTreeMap<u32, Fid>,
+    /// How many files may be open.
+    most_open: usize,
+    /// Each open file holds one more reference.
+    tickets: Arc<()>,
 }
 
 /// What a guest's number stands for.
@@ -35,6 +40,7 @@ pub(super) struct Fid {
 pub(super) struct Open {
     pub file: File,
     flags: u32,
+    _ticket: Arc<()>,
 }
 
 /// What is saved of a server. The files are the host's.
@@ -65,7 +71,17 @@ impl Server {
             folder: Folder::open(path, read_only)?,
             message_size: LARGEST,
             fids: BTreeMap::new(),
+            most_open: files::most_open(),
+            tickets: Arc::default(),
         })
+    }
+
+    /// What one more open file needs: the guest may not use up the host's.
+    fn ticket(&self) -> Result<Arc<()>> {
+        if Arc::strong_count(&self.tickets) > self.most_open {
+            return Err(Errno::MFILE);
+        }
+        Ok(self.tickets.clone())
     }
 
     /// Forgets all the guest has open.
@@ -119,20 +135,30 @@ impl Server {
             kind::LOPEN => {
                 let (fid, flags) = (args()?, args()?);
                 let path = self.path(fid)?;
+                let _ticket = self.ticket()?;
                 let file = self.folder.open_file(&path, flags)?;
                 w.qid(&files::qid(&self.folder.stat(&path)?)).u32(0);
-                self.fid(fid)?.open = Some(Open { file, flags });
+                self.fid(fid)?.open = Some(Open {
+                    file,
+                    flags,
+                    _ticket,
+                });
             }
             kind::LCREATE => {
                 let fid = args()?;
                 let name = whole(r.string())?;
                 let (flags, mode) = (whole(r.u32())?, whole(r.u32())?);
                 let folder = self.path(fid)?;
+                let _ticket = self.ticket()?;
                 let file = self.folder.create(&folder, name, flags, mode)?;
                 let path = files::join(&folder, name)?;
                 w.qid(&files::qid(&self.folder.stat(&path)?)).u32(0);
                 let flags = flags & 3;
-                let open = Some(Open { file, flags });
+                let open = Some(Open {
+                    file,
+                    flags,
+                    _ticket,
+                });
                 *self.fid(fid)? = Fid { path, open };
             }
             kind::READ => {
@@ -237,8 +263,13 @@ impl Server {
             // Not truncated once more.
             let open = open.and_then(|flags| {
                 let flags = flags & 3;
+                let _ticket = self.ticket().ok()?;
                 let file = self.folder.open_file(&path, flags).ok()?;
-                Some(Open { file, flags })
+                Some(Open {
+                    file,
+                    flags,
+                    _ticket,
+                })
             });
             self.fids.insert(fid, Fid { path, open });
         }

@@ -340,6 +340,24 @@ fn a_restored_server_has_its_files_open() {
 }
 
 #[test]
+fn a_guest_that_opens_without_end_is_told_so_before_the_host_runs_out() {
+    let folder = Folder::new();
+    let mut client = folder.serve(false);
+    let mut open = |fid| {
+        client.walk(fid, &["sub", "file"]).expect("it is there");
+        client.open(fid, 0).map(|_| ())
+    };
+    let first = (1..).find(|fid| open(*fid) != Ok(())).expect("an end");
+    assert_eq!(open(first), Err(24), "EMFILE");
+    assert!((17..=4097).contains(&first), "{first}");
+    assert!(std::fs::File::open(folder.path.join("sub/file")).is_ok());
+    // Another one that is opened again frees nothing; one that is closed does.
+    assert_eq!(client.ask(120, &n(5)), Ok(Vec::new()));
+    assert_eq!(client.open(first, 0).map(|qid| qid[0]), Ok(0));
+    assert_eq!(client.open(first, 0), Err(24));
+}
+
+#[test]
 fn it_works_through_the_queue() {
     let folder = Folder::new();
     let server = Server::new(&folder.path, true).expect("a folder");
