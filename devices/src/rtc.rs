@@ -22,7 +22,6 @@ const CLEAR_INTERRUPT: u64 = 0x1c;
 pub struct Rtc {
     clock: Arc<dyn Clock>,
     line: Arc<dyn Line>,
-    epoch: u64,
     state: State,
 }
 
@@ -55,12 +54,7 @@ impl Rtc {
             epoch,
             ..State::default()
         };
-        Rtc {
-            clock,
-            line,
-            epoch,
-            state,
-        }
+        Rtc { clock, line, state }
     }
 
     fn since_start(&self) -> u64 {
@@ -137,8 +131,9 @@ impl Device for Rtc {
     }
 
     fn reset(&mut self) {
+        // The battery keeps the time, what a guest or a restore set included.
         self.state = State {
-            epoch: self.epoch,
+            epoch: self.state.epoch,
             ..State::default()
         };
         self.update();

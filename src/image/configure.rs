@@ -66,7 +66,7 @@ pub fn prepare(root: &Path, password: &str, apt: &Apt) -> Result<(), Error> {
     let network = "[Match]\nType=ether\n[Network]\nDHCP=yes\n";
     write("etc/systemd/network/80-ether.network", network)?;
     // The packages to come are from where these are from.
-    let sources = format!("deb {} {} main\n", apt.mirror, apt.suite);
+    let sources = format!("deb {} {} main\n", apt.mirror(), apt.suite());
     write("etc/apt/sources.list", &sources)
 }
 

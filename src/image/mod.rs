@@ -151,7 +151,7 @@ fn debian(args: &Debian, folder: &Path) -> Result<(), Error> {
     let apt = apt::Apt::new(&folder.join("apt"))?;
     let mut packages: Vec<&str> = PACKAGES.to_vec();
     packages.extend(args.with.iter().map(String::as_str));
-    tell(2, &format!("downloading packages of {}", apt.suite));
+    tell(2, &format!("downloading packages of {}", apt.suite()));
     let debs = apt.download(&packages)?;
     let busybox = apt.download_one("busybox-static", &work)?;
 
@@ -204,7 +204,8 @@ fn debian(args: &Debian, folder: &Path) -> Result<(), Error> {
     std::fs::write(&path, stamp(&args.with)).map_err(failed(&path))?;
     eprintln!(
         "Debian {} with Linux {}: log in as root",
-        apt.suite, kernel.version
+        apt.suite(),
+        kernel.version
     );
     Ok(())
 }

@@ -87,17 +87,6 @@ pub fn run(command: &mut Command) -> Result<(), Error> {
 
 /// Runs a program; what it printed.
 pub fn output(command: &mut Command) -> Result<String, Error> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let done = command.stdin(Stdio::null()).output();
-    let done = done.map_err(failed(Path::new(&name)))?;
-    if done.status.success() {
-        return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&done.stderr);
-    let lines: Vec<&str> = said.trim().lines().collect();
-    let last = lines[lines.len().saturating_sub(12)..].join("\n  ");
-    Err(Error::usage(
-        format!("{name} failed ({}): {last}", done.status),
-        "what it says above is the reason; try again if it is the network's",
-    ))
+    let why = "what it says above is the reason; try again if it is the network's";
+    apt::output(command).map_err(|said| Error::usage(said, why))
 }

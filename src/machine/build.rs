@@ -192,7 +192,8 @@ impl Machine {
         Ok(())
     }
 
-    /// As after power-on; all files are read again.
+    /// Starts again, as by its reset button: harts, devices and memory are as after power-on, and
+    /// all files are read again. Time and the count of instructions go on.
     pub fn reset(&mut self) -> Result<(), Error> {
         if !self.may_reset {
             return Err(Error::usage(

@@ -2,7 +2,7 @@
 //! `root.rs`, and an initial RAM disk made of the busybox.
 
 use crate::command::{find, program, run as execute, target};
-use crate::root::any_suite;
+use apt::Apt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,7 @@ pub fn make() -> Result<PathBuf, String> {
         ))?;
     }
     let state = target().join("roots").join("apt-boot");
-    let (_, options) = any_suite(&state, "riscv64")?;
+    let apt = Apt::new(&state, "riscv64")?;
     let unpacked = folder.join("unpacked");
     let _ = fs::remove_dir_all(&folder);
     let failed = |path: &Path| {
@@ -58,15 +58,14 @@ pub fn make() -> Result<PathBuf, String> {
         move |error| format!("{path}: {error}")
     };
     fs::create_dir_all(&unpacked).map_err(failed(&unpacked))?;
-    let kernel = dependency(&options, "linux-image-riscv64", "linux-image-")?
+    let kernel = dependency(&apt, "linux-image-riscv64", "linux-image-")?
         .ok_or("linux-image-riscv64 depends on no kernel")?;
     // From 2026 on the kernel itself is in a package of its own.
-    let binary = dependency(&options, &kernel, "linux-binary-")?;
+    let binary = dependency(&apt, &kernel, "linux-binary-")?;
     let kernel = binary.unwrap_or(kernel);
     for package in [kernel.as_str(), "busybox-static"] {
-        let mut download = program("apt-get");
-        download.current_dir(&folder).args(&options);
-        execute(download.args(["-q", "-q", "download", package]))?;
+        let mut download = apt.get();
+        execute(download.current_dir(&folder).args(["download", package]))?;
     }
     for package in files(&folder, ".deb")? {
         execute(program("dpkg-deb").arg("-x").arg(&package).arg(&unpacked))?;
@@ -84,9 +83,8 @@ pub fn make() -> Result<PathBuf, String> {
 }
 
 /// The first package that another one depends on and whose name begins so.
-fn dependency(options: &[String], of: &str, begin: &str) -> Result<Option<String>, String> {
-    let mut depends = program("apt-cache");
-    let text = crate::command::output(depends.args(options).args(["depends", of]))?;
+fn dependency(apt: &Apt, of: &str, begin: &str) -> Result<Option<String>, String> {
+    let text = apt::output(apt.cache().args(["depends", of]))?;
     let package = text
         .lines()
         .filter_map(|line| line.trim().strip_prefix("Depends: "))

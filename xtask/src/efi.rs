@@ -5,7 +5,7 @@
 
 use crate::boot;
 use crate::command::{find, program, run as execute, target};
-use crate::root::any_suite;
+use apt::Apt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ pub fn make() -> Result<PathBuf, String> {
         find(tool).ok_or(format!("{tool} is missing; apt-get install {package}"))?;
     }
     let system = boot::make()?;
-    let (_, options) = any_suite(&target().join("roots").join("apt-boot"), "riscv64")?;
+    let apt = Apt::new(&target().join("roots").join("apt-boot"), "riscv64")?;
     let failed = |path: &Path| {
         let path = path.display().to_string();
         move |error| format!("{path}: {error}")
@@ -44,10 +44,9 @@ pub fn make() -> Result<PathBuf, String> {
     let unpacked = folder.join("unpacked");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&unpacked).map_err(failed(&unpacked))?;
-    let mut download = program("apt-get");
-    download.current_dir(&folder).args(&options);
-    let packages = ["u-boot-qemu", "grub-efi-riscv64-bin"];
-    execute(download.args(["-q", "-q", "download"]).args(packages))?;
+    let mut download = apt.get();
+    download.current_dir(&folder).arg("download");
+    execute(download.args(["u-boot-qemu", "grub-efi-riscv64-bin"]))?;
     for package in boot::files(&folder, ".deb")? {
         execute(program("dpkg-deb").arg("-x").arg(&package).arg(&unpacked))?;
         fs::remove_file(&package).map_err(failed(&package))?;

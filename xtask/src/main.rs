@@ -1,6 +1,6 @@
 //! The project's chores: `cargo xtask` lists them, nothing needs a wiki.
 //!
-//! No dependencies: a chore starts in a second on a fresh clone.
+//! No dependencies of others': a chore starts in a second on a fresh clone.
 
 mod boot;
 mod command;

@@ -1,20 +1,14 @@
 //! Makes the Debian roots that the real-program tests run in: riscv64, and its amd64 twin.
 //!
-//! The suite is trixie; while a mirror's index of it does not fit its signature, as happens for
-//! hours while a mirror is brought up to date, the next suite stands in, for both roots alike.
-//!
-//! Packages come from the mirror this machine's apt already uses, through an apt state of our
-//! own, checked against Debian's keyring; the host's package database is not touched. Files are
-//! unpacked, nothing is installed: no script of a package runs.
+//! The suite is trixie; while it cannot be had (see the crate `apt`), the next one stands in, for
+//! both roots alike. Files are unpacked, nothing is installed: no script of a package runs.
 
-use crate::command::{find, output, program, run as execute, target};
+use crate::command::{find, program, run as execute, target};
+use apt::{Apt, SUITES};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Debian's suites, in the order in which they are tried.
-const SUITES: [&str; 2] = ["trixie", "forky"];
-const KEYRING: &str = crate::tools::KEYRING.0;
 /// What the tests run; their dependencies follow by themselves.
 const PACKAGES: &[&str] = &[
     "base-files",
@@ -83,31 +77,19 @@ pub fn make(architecture: &str) -> Result<PathBuf, String> {
             "{tool} is missing: roots are made on a Debian-like machine"
         ))?;
     }
-    if !Path::new(KEYRING).exists() {
-        return Err(format!(
-            "{KEYRING} is missing; apt-get install debian-archive-keyring"
-        ));
-    }
     let state = target().join("roots").join(format!("apt-{architecture}"));
-    let (suite, options) = match twin_of {
-        Some(suite) => (suite, updated(&state, architecture, suite)?),
-        None => any_suite(&state, architecture)?,
+    let apt = match twin_of {
+        Some(suite) => Apt::of_suite(&state, architecture, suite)?,
+        None => Apt::new(&state, architecture)?,
     };
+    let suite = apt.suite;
     eprintln!(
         "downloading {} packages of {suite} for {architecture} …",
         PACKAGES.len()
     );
     execute(
-        program("apt-get")
-            .args(&options)
-            .args([
-                "-q",
-                "-q",
-                "-y",
-                "--download-only",
-                "--no-install-recommends",
-                "install",
-            ])
+        apt.get()
+            .args(["--download-only", "install"])
             .args(PACKAGES)
             .stdout(std::process::Stdio::null()),
     )?;
@@ -115,9 +97,8 @@ pub fn make(architecture: &str) -> Result<PathBuf, String> {
         fs::remove_dir_all(&root).map_err(|e| format!("{}: {e}", root.display()))?;
     }
     lay_out(&root).map_err(|e| format!("{}: {e}", root.display()))?;
-    let archives = state.join("archives");
     let mut count = 0;
-    for package in entries(&archives)?
+    for package in entries(&apt.archives)?
         .iter()
         .filter(|p| p.extension().is_some_and(|e| e == "deb"))
     {
@@ -141,98 +122,6 @@ fn stamp_of(suite: &str) -> String {
 fn made_of(root: &Path) -> Option<&'static str> {
     let found = fs::read_to_string(root.with_extension("stamp")).ok()?;
     SUITES.into_iter().find(|suite| found == stamp_of(suite))
-}
-
-/// The first suite whose index can be had, and apt's options for it.
-pub(crate) fn any_suite(
-    state: &Path,
-    architecture: &str,
-) -> Result<(&'static str, Vec<String>), String> {
-    let mut reasons = Vec::new();
-    for suite in SUITES {
-        match updated(state, architecture, suite) {
-            Ok(options) => return Ok((suite, options)),
-            Err(reason) => {
-                eprintln!("the index of {suite} for {architecture} cannot be had now");
-                reasons.push(format!("{suite}: {reason}"));
-            }
-        }
-    }
-    Err(reasons.join("; "))
-}
-
-/// apt's options for a suite whose index has been fetched.
-fn updated(state: &Path, architecture: &str, suite: &str) -> Result<Vec<String>, String> {
-    let options = apt_options(state, architecture, suite)?;
-    execute(
-        program("apt-get")
-            .args(&options)
-            .args(["-q", "-q", "update"]),
-    )?;
-    Ok(options)
-}
-
-/// apt's options for a state of our own: nothing of the host's lists, caches or database.
-fn apt_options(state: &Path, architecture: &str, suite: &str) -> Result<Vec<String>, String> {
-    for part in ["lists/partial", "archives/partial", "etc"] {
-        fs::create_dir_all(state.join(part)).map_err(|e| format!("{}: {e}", state.display()))?;
-    }
-    let sources = state.join("etc/sources.list");
-    let line = format!("deb [signed-by={KEYRING}] {} {suite} main\n", mirror()?);
-    fs::write(&sources, line).map_err(|e| format!("{}: {e}", sources.display()))?;
-    let status = state.join("status");
-    fs::write(&status, "").map_err(|e| format!("{}: {e}", status.display()))?;
-    let state = state.display();
-    Ok([
-        format!("APT::Architecture={architecture}"),
-        format!("APT::Architectures={architecture}"),
-        "APT::Sandbox::User=".to_owned(),
-        "Acquire::Languages=none".to_owned(),
-        "Acquire::Retries=3".to_owned(),
-        "Debug::NoLocking=true".to_owned(),
-        format!("Dir::State={state}"),
-        format!("Dir::State::Lists={state}/lists"),
-        format!("Dir::State::status={state}/status"),
-        format!("Dir::Cache={state}"),
-        format!("Dir::Cache::archives={state}/archives"),
-        format!("Dir::Etc::SourceList={state}/etc/sources.list"),
-        "Dir::Etc::SourceParts=/dev/null".to_owned(),
-        "Dir::Etc::Preferences=/dev/null".to_owned(),
-        "Dir::Etc::PreferencesParts=/dev/null".to_owned(),
-    ]
-    .into_iter()
-    .flat_map(|option| ["-o".to_owned(), option])
-    .collect())
-}
-
-/// The Debian mirror this machine's apt uses, or what `BHV_DEBIAN_MIRROR` says.
-fn mirror() -> Result<String, String> {
-    if let Ok(mirror) = std::env::var("BHV_DEBIAN_MIRROR") {
-        return Ok(mirror);
-    }
-    let list = |filter: &[&str]| {
-        output(
-            program("apt-get")
-                .args([
-                    "indextargets",
-                    "--format",
-                    "$(REPO_URI)",
-                    "Created-By: Packages",
-                ])
-                .args(filter),
-        )
-    };
-    // The origin is known only once the lists were fetched; before that the address has to do.
-    let named = list(&["Origin: Debian"])?;
-    let all = list(&[])?;
-    let is_archive = |uri: &&str| uri.trim_end_matches('/').ends_with("/debian");
-    let found = named
-        .lines()
-        .find(is_archive)
-        .or_else(|| all.lines().find(is_archive));
-    found.map(str::to_owned).ok_or_else(|| {
-        "apt's configuration names no Debian mirror; set BHV_DEBIAN_MIRROR to one's address".into()
-    })
 }
 
 /// The folders that packages take for granted: a merged /usr, and places to write.

@@ -1,6 +1,7 @@
 //! The programs of other projects that chores and tests call, and how to get them.
 
 use crate::command::{find, output, program};
+use apt::KEYRING;
 use std::process::{Command, Stdio};
 
 /// A program, the Debian package that holds it, and what is lost without it.
@@ -60,12 +61,6 @@ pub const TOOLS: &[Tool] = &[
     tool("grub-mkimage", "grub-common", "booting through GRUB"),
     tool("mformat", "mtools", "the disk that GRUB boots from"),
 ];
-
-/// The file that holds Debian's keys, and its package.
-pub const KEYRING: (&str, &str) = (
-    "/usr/share/keyrings/debian-archive-keyring.gpg",
-    "debian-archive-keyring",
-);
 
 /// The tools that are not there.
 pub fn missing() -> Vec<&'static Tool> {
