@@ -67,7 +67,7 @@ pub static PROGRAMS: &[Program] = programs! {
     Memory "sort" ".c" 150 "quicksort by comparison function, heapsort";
     Memory "sieve" ".c" 115 "the sieve of Eratosthenes";
     Memory "strings" ".c" 2_100 "string and memory functions";
-    Memory "chase" ".c" 6 "pointers in random order over 8 MiB";
+    Memory "chase" ".c" 32 "pointers in random order over 8 MiB";
     Memory "hash" ".c" 180 "a hash table with open addressing";
     Memory "stream" ".c" 680 "copy, scale, add, triad over 12 MiB";
     Memory "containers" ".cc" 70 "a tree, a hash table, a heap, of several types";
