@@ -17,6 +17,9 @@ pub enum Error {
     /// A snapshot could not be written or believed.
     #[error(transparent)]
     Snapshot(#[from] crate::snapshot::Error),
+    /// The folder for compiled code cannot be used.
+    #[error(transparent)]
+    Translations(#[from] crate::translations::Refused),
     /// A file of ours could not be read or written.
     #[error("{}: {source}", path.display())]
     File {

@@ -29,6 +29,7 @@ pub mod machine;
 mod saved;
 pub mod snapshot;
 pub mod symbols;
+pub mod translations;
 
 pub use engine::{Engine, EngineKind, EngineOptions};
 pub use error::Error;

@@ -7,8 +7,12 @@
 //!
 //! The compiler by itself is tested like this in `fuzzing/tests/engines.rs`.
 
-use baby_hypervisor::engine::EngineCpu;
+mod common;
+
+use baby_hypervisor::engine::{EngineCpu, Stats};
+use baby_hypervisor::translations::Folder;
 use baby_hypervisor::{Engine, EngineKind, EngineOptions};
+use common::Scratch;
 use frontend::generate::Random;
 use fuzzing::generate::{self, Content};
 use fuzzing::machine::{self, Outcome};
@@ -17,6 +21,7 @@ use fuzzing::{scale, shrink};
 use hart::{HartState, Trap};
 use linux::{Cpu, Stop};
 use memory::{PAGE_BITS, Protection, UserSpace};
+use std::fs::File;
 use std::io::Write;
 
 /// Programs of a full soak run.
@@ -101,23 +106,37 @@ fn changes(seed: u64) -> Vec<Change> {
 }
 
 fn outcome(program: &Program, kind: EngineKind, seed: u64) -> Outcome {
+    outcome_and_stats(program, kind, seed, None).0
+}
+
+/// The same, with what was kept of the program in `file` by earlier runs, and kept for later ones.
+fn outcome_and_stats(
+    program: &Program,
+    kind: EngineKind,
+    seed: u64,
+    kept: Option<(&Folder, &File)>,
+) -> (Outcome, Stats) {
     let mut random = Random::new(seed);
     let mut options = EngineOptions::new(kind, true);
     options.threshold = random.choose(&[1, 2, 5, 20]);
     options.jit.background = random.one_in(2);
     options.jit.code_bytes = 32 << 20;
+    options.translations = kept.map(|(folder, _)| folder.clone());
     let space = machine::load(program);
     let engine = Engine::new(space.clone(), options).expect("an engine");
-    machine::run(
-        &mut Pieces {
-            cpu: engine.cpu(),
-            random,
-            space: &space,
-            changes: changes(seed),
-        },
-        &space,
-        program,
-    )
+    let mut cpu = engine.cpu();
+    if let Some((_, file)) = kept {
+        cpu.program_starts(file);
+    }
+    let mut pieces = Pieces {
+        cpu,
+        random,
+        space: &space,
+        changes: changes(seed),
+    };
+    let outcome = machine::run(&mut pieces, &space, program);
+    pieces.cpu.program_ends();
+    (outcome, engine.stats())
 }
 
 #[test]
@@ -154,4 +173,41 @@ fn random_programs_do_the_same_on_the_tiers_as_on_the_interpreter() {
     }
     println!("tiers: {faults} faults in protected data");
     assert!(faults > 0 || count < 100, "no access to protected data");
+}
+
+/// Programs of a full soak run, each on one run of the interpreter and some that keep code.
+const FULL_KEPT: u64 = 5_000;
+
+/// Many programs lie at the same addresses and keep their code in the same file, so that most of
+/// what is found there is another's, or an older state of code that rewrites itself.
+#[test]
+fn random_programs_do_the_same_with_code_that_earlier_runs_kept() {
+    let first = scale::seed();
+    let count = scale::scaled(FULL_KEPT);
+    let _ = writeln!(
+        std::io::stderr(),
+        "kept: BHV_SEED={first}, {count} programs"
+    );
+    let scratch = Scratch::new("kept");
+    let folder = Folder::open(&scratch.path().join("translations")).expect("a folder of our own");
+    let mut installed = 0;
+    for seed in first..first + count {
+        let program = generate::program(Content::ALL, seed);
+        let name = scratch.file("program", &(seed / 8).to_le_bytes());
+        let name = File::open(name).expect("it was just written");
+        let expected = outcome(&program, EngineKind::Interp, seed);
+        for run in 0..3 {
+            let kept = Some((&folder, &name));
+            let (got, stats) = outcome_and_stats(&program, EngineKind::Jit, seed, kept);
+            installed += stats.jit.installed;
+            assert_eq!(
+                expected.difference(&got),
+                None,
+                "BHV_SEED={} is one of 8 programs whose runs lead here; run {run} of {seed}",
+                seed / 8 * 8
+            );
+        }
+    }
+    println!("kept: {installed} regions of earlier runs");
+    assert!(installed > 0, "no code of earlier runs was used");
 }

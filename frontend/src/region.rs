@@ -127,7 +127,7 @@ impl Region {
         let mut pages: Vec<u64> = self
             .blocks
             .iter()
-            .flat_map(|block| block.start >> 12..=(block.end.max(block.start + 1) - 1) >> 12)
+            .flat_map(|block| pages(block.start, block.end))
             .collect();
         pages.sort_unstable();
         pages.dedup();
@@ -142,6 +142,11 @@ impl Region {
             .ok()?;
         Some(&self.blocks[index])
     }
+}
+
+/// The numbers of the 4 KiB pages from `start` to before `end`, at least one.
+pub fn pages(start: u64, end: u64) -> std::ops::RangeInclusive<u64> {
+    start >> 12..=(end.max(start + 1) - 1) >> 12
 }
 
 /// Cuts `block` before `pc`, if one of its instructions but the first begins there, and returns

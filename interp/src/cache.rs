@@ -4,6 +4,7 @@ use crate::block::Block;
 use hart::Memory;
 use rustc_hash::FxHashMap;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 /// Entries of the jump cache, for programs and for whole machines: a kernel has much code that runs
 /// now and then.
@@ -36,8 +37,13 @@ pub(crate) struct Cache<M: Memory> {
     /// The absent block that stands for "not known".
     pub sentinel: NonNull<Block<M>>,
     /// The countdown of a new block.
-    threshold: u64,
+    pub threshold: u64,
+    /// Whether a new block's countdown is 1 instead.
+    pub early: Option<Early>,
 }
+
+/// Says of addresses whether what is there is hot from the start.
+pub type Early = Arc<dyn Fn(u64) -> bool + Send + Sync>;
 
 // SAFETY: the cache owns everything that its pointers point to, and nothing outside it keeps such
 // a pointer while the cache is not being executed.
@@ -55,6 +61,7 @@ impl<M: Memory> Cache<M> {
             jumps,
             sentinel,
             threshold,
+            early: None,
         }
     }
 
@@ -65,10 +72,11 @@ impl<M: Memory> Cache<M> {
         if start == pc && unsafe { block.as_ref() }.page == page {
             return block;
         }
-        let block = *self
-            .blocks
-            .entry((pc, page))
-            .or_insert_with(|| leak(Block::absent(pc, page, self.threshold, self.sentinel)));
+        let block = *self.blocks.entry((pc, page)).or_insert_with(|| {
+            let early = self.early.as_ref().is_some_and(|early| early(pc));
+            let countdown = if early { 1 } else { self.threshold };
+            leak(Block::absent(pc, page, countdown, self.sentinel))
+        });
         self.jumps.0[JumpCache::<M>::slot(pc)] = (pc, block);
         block
     }

@@ -1,7 +1,7 @@
 //! The interpreter of one hart.
 
 use crate::block::{self, Block};
-use crate::cache::Cache;
+use crate::cache::{Cache, Early};
 use crate::execute::{Flow, execute};
 use crate::threaded::{self, Context, Edge, Stop};
 use hart::csr::Clock;
@@ -54,6 +54,17 @@ impl<M: Memory> Interp<M> {
             cache: Cache::new(options.threshold),
             clock: options.clock,
         }
+    }
+
+    /// Changes the threshold for blocks that are not known yet.
+    pub fn set_threshold(&mut self, threshold: u64) {
+        self.cache.threshold = threshold;
+    }
+
+    /// Has blocks at addresses for which `early` holds report themselves hot at their first arrival,
+    /// if they are not known yet.
+    pub fn set_early(&mut self, early: Option<Early>) {
+        self.cache.early = early;
     }
 
     /// Runs until `instret` is `limit`, the poll word is not 0, or something has to be done.

@@ -132,7 +132,7 @@ fn main() {
                         Request::Later(arrivals) => {
                             interp.set_countdown(&*space, pc, arrivals.into())
                         }
-                        Request::Refused => interp.set_countdown(&*space, pc, 0),
+                        Request::Refused | Request::Kept(_) => interp.set_countdown(&*space, pc, 0),
                     }
                 }
                 interp::Exit::Trap(reason) => trap = Some(reason),

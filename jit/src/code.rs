@@ -5,7 +5,7 @@ use crate::host;
 use crate::translate::Site;
 use memory::{CodeRange, Fault, HostFrame};
 use std::ops::Range;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 /// An entry of a region, as jumps to it need it. Never changes once compiled code can see it.
 #[repr(C)]
@@ -23,30 +23,21 @@ pub struct Descriptor {
 #[repr(C)]
 pub struct Slot {
     target: AtomicPtr<Descriptor>,
-    /// The target while there is no code: the function is the stub that returns to `JitHart`, the
-    /// entry is this descriptor's own address.
-    stub: Descriptor,
+    /// The target while there is no code: a [`Descriptor`] whose function is the stub that returns
+    /// to `JitHart`, and whose entry is this descriptor's own address.
+    function: AtomicU64,
+    entry: AtomicU64,
+    pc: AtomicU64,
 }
 
 impl Slot {
-    /// A slot for jumps to `pc`, not linked.
-    pub fn new(pc: u64, missing: u64) -> Box<Slot> {
-        let mut slot = Box::new(Slot {
-            target: AtomicPtr::new(std::ptr::null_mut()),
-            stub: Descriptor {
-                function: missing,
-                entry: 0,
-                pc,
-            },
-        });
-        slot.stub.entry = &raw const slot.stub as u64;
-        slot.unlink();
-        slot
+    fn stub(&self) -> *mut Descriptor {
+        (&raw const self.function).cast_mut().cast()
     }
 
     /// Where it leads to.
     pub fn pc(&self) -> u64 {
-        self.stub.pc
+        self.pc.load(Ordering::Relaxed)
     }
 
     /// Makes jumps go to `descriptor`, which must stay valid as long as this is linked to it.
@@ -57,8 +48,57 @@ impl Slot {
 
     /// Makes jumps return to `JitHart`.
     pub fn unlink(&self) {
-        self.target
-            .store((&raw const self.stub).cast_mut(), Ordering::Release);
+        self.target.store(self.stub(), Ordering::Release);
+    }
+}
+
+/// All slots of a generation. Compiled code names one by its distance from the first, so that the
+/// code does not depend on where they are.
+pub struct Slots {
+    all: Box<[Slot]>,
+    used: AtomicUsize,
+}
+
+impl Slots {
+    /// Room for so many; it takes memory as they are used.
+    pub fn new(most: usize) -> Slots {
+        let all = Box::<[Slot]>::new_zeroed_slice(most);
+        // SAFETY: zero is a value of each field.
+        let all = unsafe { all.assume_init() };
+        Slots {
+            all,
+            used: AtomicUsize::new(0),
+        }
+    }
+
+    /// The address of the first.
+    pub fn base(&self) -> u64 {
+        self.all.as_ptr() as u64
+    }
+
+    /// Takes a run of slots for jumps to these addresses, which lead to the stub `missing`; where it
+    /// is. Called under the compiler's lock. `None` if there are not so many left.
+    pub fn take(&self, pcs: &[u64], missing: u64) -> Option<Range<usize>> {
+        let first = self.used();
+        let run = first..first + pcs.len();
+        for (slot, &pc) in self.all.get(run.clone())?.iter().zip(pcs) {
+            slot.function.store(missing, Ordering::Relaxed);
+            slot.entry.store(slot.stub() as u64, Ordering::Relaxed);
+            slot.pc.store(pc, Ordering::Relaxed);
+            slot.unlink();
+        }
+        self.used.store(run.end, Ordering::Relaxed);
+        Some(run)
+    }
+
+    /// How many are taken: the number of the next.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// A run that was taken.
+    pub fn run(&self, run: Range<usize>) -> &[Slot] {
+        &self.all[run]
     }
 }
 

@@ -2,23 +2,27 @@
 //! other.
 
 use crate::analysis::placement;
-use crate::code::{Code, Descriptor, Generation, Slot};
+use crate::code::{Code, Descriptor, Generation, Slot, Slots};
 use crate::explain::Listing;
 use crate::fixed::Fixed;
 use crate::graph::Graph;
 use crate::helpers::{AccessSite, Helper};
 use crate::host::Arena;
-use crate::translate::{self, Linker, Settings, TRAP_CODES};
+use crate::portable::{Names, Portable};
+use crate::table::Shape;
+use crate::translate::{self, Linker, Settings, Site, TRAP_CODES};
 use crate::{Error, Options};
-use cranelift_codegen::ir::{FuncRef, Function};
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::{FuncRef, Function, GlobalValue, GlobalValueData};
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{BranchProtection, JITBuilder, JITMemoryKind, JITMemoryProvider, JITModule};
-use cranelift_module::{FuncId, Module, ModuleResult};
+use cranelift_module::{DataId, FuncId, Linkage, Module, ModuleReloc, ModuleResult};
 use frontend::Region;
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 /// Hands out an arena's memory to Cranelift, packed.
@@ -38,16 +42,30 @@ impl JITMemoryProvider for Provider {
 
 /// What a region's code needs to stay where it is while code may run: compiled code holds the
 /// addresses.
-#[derive(Default)]
-#[expect(clippy::vec_box, reason = "compiled code holds the addresses")]
 pub struct Links {
+    slots: Arc<Slots>,
     /// The jumps out of it.
-    pub slots: Vec<Box<Slot>>,
+    jumps: Range<usize>,
     /// Its entries.
     pub descriptors: Box<[Descriptor]>,
-    /// Whole machines: its accesses to memory.
+    /// Kept, not read: compiled code holds the addresses.
+    _addresses: Addresses,
+}
+
+impl Links {
+    /// The jumps out of it.
+    pub fn slots(&self) -> &[Slot] {
+        self.slots.run(self.jumps.clone())
+    }
+}
+
+/// What a whole machine's region refers to.
+#[derive(Default)]
+#[expect(clippy::vec_box, reason = "compiled code holds the addresses")]
+struct Addresses {
+    /// Its accesses to memory.
     accesses: Vec<Box<AccessSite>>,
-    /// Whole machines: the addresses of its entries.
+    /// The addresses of its entries.
     entries: Box<[u64]>,
 }
 
@@ -63,6 +81,8 @@ pub struct Compiled {
     pub instructions: usize,
     /// If listings are kept.
     pub listing: Option<Listing>,
+    /// If code is kept. What it was made from is yet to be filled in.
+    pub portable: Option<Portable>,
 }
 
 /// A generation and what its code points to.
@@ -70,6 +90,7 @@ pub struct Shared {
     /// Declared first, so that its faults are forgotten before anything goes.
     pub generation: Box<Generation>,
     links: Mutex<Vec<Arc<Links>>>,
+    slots: Arc<Slots>,
     arena: Arc<Arena>,
 }
 
@@ -86,6 +107,18 @@ pub fn isa(options: &Options) -> Result<OwnedTargetIsa, Error> {
     builder
         .finish(settings::Flags::new(flags(options)?))
         .map_err(|error| Error::Host(error.to_string()))
+}
+
+/// What tells the hosts and options apart for which code comes out differently.
+pub fn fits(options: &Options) -> String {
+    let mut text = format!("{} {}", options.counting, options.system);
+    if let Ok(isa) = isa(options) {
+        text.push_str(&format!(" {} {}", isa.triple(), isa.flags()));
+        for flag in isa.isa_flags() {
+            text.push_str(&format!(" {flag}"));
+        }
+    }
+    text
 }
 
 /// Cranelift's settings, for any host.
@@ -130,44 +163,76 @@ pub fn translation(options: &Options, isa: &dyn cranelift_codegen::isa::TargetIs
     }
 }
 
+/// What the table of slots is called in the module.
+const SLOTS: &str = "slots";
+
+/// What a region became, apart from the Cranelift IR itself.
+struct Translated {
+    sites: Vec<Site>,
+    /// Where its jumps lead.
+    jumps: Vec<u64>,
+    addresses: Addresses,
+}
+
+/// Host code that is not in its place yet.
+struct Piece<'a> {
+    own: FuncId,
+    code: &'a [u8],
+    alignment: u64,
+    relocs: &'a [ModuleReloc],
+    entries: Vec<u64>,
+    /// Guest instructions.
+    size: usize,
+    accesses: Vec<(u32, u32)>,
+    translated: Translated,
+}
+
 /// Makes code.
 pub struct Compiler {
     options: Options,
     settings: Settings,
     module: JITModule,
     fixed: Fixed,
+    /// What slots are called in the module.
+    slots: DataId,
     shared: Arc<Shared>,
     context: cranelift_codegen::Context,
     builder: FunctionBuilderContext,
 }
 
-struct Slots<'a> {
+struct References<'a> {
     module: &'a mut JITModule,
     fixed: &'a Fixed,
     imported: HashMap<FuncId, FuncRef>,
     own: FuncId,
-    missing: u64,
-    links: Links,
+    slots: DataId,
+    /// The number of the first slot to be used.
+    first: usize,
+    jumps: Vec<u64>,
+    addresses: Addresses,
 }
 
-impl Linker for Slots<'_> {
-    fn slot(&mut self, pc: u64) -> u64 {
-        let slot = Slot::new(pc, self.missing);
-        let address = &raw const *slot as u64;
-        self.links.slots.push(slot);
-        address
+impl Linker for References<'_> {
+    fn slot(&mut self, pc: u64, func: &mut Function) -> GlobalValue {
+        let number = self.first + self.jumps.len();
+        self.jumps.push(pc);
+        let slot = self.module.declare_data_in_func(self.slots, func);
+        if let GlobalValueData::Symbol { offset, .. } = &mut func.global_values[slot] {
+            *offset = ((number * size_of::<Slot>()) as i64).into();
+        }
+        slot
     }
 
     fn access(&mut self, site: AccessSite) -> u64 {
         let site = Box::new(site);
         let address = &raw const *site as u64;
-        self.links.accesses.push(site);
+        self.addresses.accesses.push(site);
         address
     }
 
     fn entries(&mut self, pcs: Box<[u64]>) -> u64 {
-        self.links.entries = pcs;
-        self.links.entries.as_ptr() as u64
+        self.addresses.entries = pcs;
+        self.addresses.entries.as_ptr() as u64
     }
 
     fn own(&mut self, func: &mut Function) -> FuncRef {
@@ -183,7 +248,7 @@ impl Linker for Slots<'_> {
     }
 }
 
-impl Slots<'_> {
+impl References<'_> {
     fn import(&mut self, id: FuncId, func: &mut Function) -> FuncRef {
         let import = || self.module.declare_func_in_func(id, func);
         *self.imported.entry(id).or_insert_with(import)
@@ -210,7 +275,17 @@ impl Compiler {
         for helper in Helper::ALL {
             jit.symbol(helper.name(), helper.function() as *const u8);
         }
+        let most = match options.system {
+            true => 0,
+            // No jump out of a region takes less code than this.
+            false => options.code_bytes / 32,
+        };
+        let table = Arc::new(Slots::new(most));
+        jit.symbol(SLOTS, table.base() as *const u8);
         let mut module = JITModule::new(jit);
+        let slots = module
+            .declare_data(SLOTS, Linkage::Import, true, false)
+            .map_err(|error| Error::Host(error.to_string()))?;
         let mut context = module.make_context();
         let mut builder = FunctionBuilderContext::new();
         let fixed = Fixed::define(&mut module, &mut context, &mut builder, options.system)
@@ -228,6 +303,7 @@ impl Compiler {
         let shared = Arc::new(Shared {
             generation,
             links: Mutex::default(),
+            slots: table,
             arena,
         });
         Ok(Compiler {
@@ -235,6 +311,7 @@ impl Compiler {
             settings,
             module,
             fixed,
+            slots,
             shared,
             context,
             builder,
@@ -247,23 +324,21 @@ impl Compiler {
     }
 
     /// Makes Cranelift IR of a region, for the function `own`.
-    fn translate(
-        &mut self,
-        graph: &Graph,
-        own: FuncId,
-    ) -> Result<(Vec<translate::Site>, Links), String> {
+    fn translate(&mut self, graph: &Graph, own: FuncId) -> Result<Translated, String> {
         let mut pinned = HashSet::new();
         loop {
             self.module.clear_context(&mut self.context);
             self.context.func.signature = translate::signature(CallConv::Tail);
             let config = self.module.target_config();
-            let mut slots = Slots {
+            let mut references = References {
                 module: &mut self.module,
                 fixed: &self.fixed,
                 imported: HashMap::new(),
                 own,
-                missing: self.shared.generation.missing,
-                links: Links::default(),
+                slots: self.slots,
+                first: self.shared.slots.used(),
+                jumps: Vec::new(),
+                addresses: Addresses::default(),
             };
             let translated = translate::translate(
                 &mut self.context.func,
@@ -271,17 +346,23 @@ impl Compiler {
                 graph,
                 &self.settings,
                 &pinned,
-                &mut slots,
+                &mut references,
                 config,
             );
-            let links = slots.links;
+            let References {
+                jumps, addresses, ..
+            } = references;
             let translation = translated.inspect_err(|_| {
                 // The builder may hold half a function.
                 self.builder = FunctionBuilderContext::new();
             })?;
             let misplaced = placement::misplaced(&self.context.func, &translation.raising);
             if misplaced.is_empty() {
-                return Ok((translation.sites, links));
+                return Ok(Translated {
+                    sites: translation.sites,
+                    jumps,
+                    addresses,
+                });
             }
             let known = pinned.len();
             pinned.extend(misplaced);
@@ -291,84 +372,201 @@ impl Compiler {
         }
     }
 
-    /// Compiles a region; into a new generation, if the current one is nearly full.
-    pub fn compile(&mut self, region: &Region) -> Result<Compiled, Error> {
+    /// Begins a new generation if there is no room for a region of so many guest instructions.
+    fn make_room(&mut self, instructions: usize) -> Result<(), Error> {
         // More than any instruction takes.
-        let room = 1024 * region.len() + (64 << 10);
+        let room = 1024 * instructions + (64 << 10);
         if self.shared.arena.left() < room && self.shared.arena.used() > room {
             *self = Compiler::new(&self.options)?;
         }
-        let failed = |reason: String| {
+        Ok(())
+    }
+
+    fn declare(&mut self) -> Result<FuncId, String> {
+        self.module
+            .declare_anonymous_function(&translate::signature(CallConv::Tail))
+            .map_err(|error| error.to_string())
+    }
+
+    /// Compiles a region; into a new generation, if the current one is nearly full.
+    pub fn compile(&mut self, region: &Region) -> Result<Compiled, Error> {
+        self.make_room(region.len())?;
+        self.compile_here(region).map_err(|reason| {
             let pc = region.entries.first().copied().unwrap_or(0);
             Error::Compile { pc, reason }
-        };
+        })
+    }
+
+    fn compile_here(&mut self, region: &Region) -> Result<Compiled, String> {
         let graph = Graph::new(region);
-        let id = self
-            .module
-            .declare_anonymous_function(&translate::signature(CallConv::Tail))
-            .map_err(|error| failed(error.to_string()))?;
-        let (sites, mut links) = self.translate(&graph, id).map_err(failed)?;
+        let own = self.declare()?;
+        let translated = self.translate(&graph, own)?;
         let clif = self
             .options
             .listings
             .then(|| self.context.func.display().to_string());
-        self.module
-            .define_function(id, &mut self.context)
-            .map_err(|error| failed(format!("{error:?}")))?;
-        self.module
-            .finalize_definitions()
-            .map_err(|error| failed(format!("{error:?}")))?;
-        let compiled = self
-            .context
-            .compiled_code()
-            .ok_or_else(|| failed("no code".into()))?;
-        let start = self
-            .shared
-            .arena
-            .executed_at(self.module.get_finalized_function(id));
-        let bytes = compiled.code_buffer().len();
-        let accesses = accesses(&compiled.buffer);
-        let descriptors = graph
-            .entries
+        self.context
+            .compile(self.module.isa(), &mut ControlPlane::default())
+            .map_err(|error| format!("{:?}", error.inner))?;
+        let compiled = self.context.take_compiled_code().ok_or("no code")?;
+        let relocs: Vec<ModuleReloc> = compiled
+            .buffer
+            .relocs()
             .iter()
-            .enumerate()
-            .map(|(entry, &(pc, _))| Descriptor {
-                function: start as u64,
-                entry: entry as u64,
-                pc,
-            });
-        links.descriptors = descriptors.collect();
-        let links = Arc::new(links);
-        self.shared
-            .links
-            .lock()
-            .unwrap_or_else(|p| p.into_inner())
-            .push(links.clone());
-        let code = Code {
-            range: start..start + bytes,
-            sites,
-            accesses,
+            .map(|reloc| ModuleReloc::from_mach_reloc(reloc, &self.context.func, own))
+            .collect();
+        let piece = Piece {
+            own,
+            code: compiled.code_buffer(),
+            alignment: compiled.buffer.alignment.into(),
+            relocs: &relocs,
+            entries: graph.entries.iter().map(|&(pc, _)| pc).collect(),
+            size: region.len(),
+            accesses: accesses(&compiled.buffer),
+            translated,
         };
-        let listing = clif.map(|clif| {
+        let portable = match self.options.keep {
+            true => self.portable(region, &piece),
+            false => None,
+        };
+        let placed = self.place(piece, |code| {
             let locations: Vec<(u32, u32, u32)> = compiled
                 .buffer
                 .get_srclocs_sorted()
                 .iter()
                 .map(|location| (location.start, location.end, location.loc.bits()))
                 .collect();
-            Listing::new(region, &clif, &code, compiled.code_buffer(), &locations)
-        });
-        if !self.shared.generation.add(code) {
+            let bytes = compiled.code_buffer();
+            clif.map(|clif| Listing::new(region, &clif, code, bytes, &locations))
+        })?;
+        Ok(Compiled { portable, ..placed })
+    }
+
+    /// What `piece` is without the addresses of this process; `None` if it cannot do without.
+    fn portable(&self, region: &Region, piece: &Piece<'_>) -> Option<Portable> {
+        let Shape { blocks, .. } = Shape::of(region);
+        let names = self.names(piece.own);
+        let holes: Option<_> = piece.relocs.iter().map(|reloc| names.hole(reloc)).collect();
+        Some(Portable {
+            entries: piece.entries.clone(),
+            blocks,
+            size: piece.size,
+            guest: Vec::new(),
+            code: piece.code.to_vec(),
+            alignment: piece.alignment,
+            holes: holes?,
+            jumps: piece.translated.jumps.clone(),
+            sites: piece.translated.sites.clone(),
+            accesses: piece.accesses.clone(),
+        })
+    }
+
+    fn names(&self, own: FuncId) -> Names<'_> {
+        Names {
+            fixed: &self.fixed,
+            own,
+            slots: self.slots,
+            first: self.shared.slots.used(),
+        }
+    }
+
+    /// Puts code that was compiled elsewhere into its place; into a new generation, if the current
+    /// one is nearly full.
+    pub fn install(&mut self, portable: &Portable) -> Result<Compiled, Error> {
+        self.make_room(portable.size)?;
+        self.install_here(portable).map_err(|reason| {
+            let pc = portable.entries.first().copied().unwrap_or(0);
+            Error::Compile { pc, reason }
+        })
+    }
+
+    fn install_here(&mut self, portable: &Portable) -> Result<Compiled, String> {
+        let own = self.declare()?;
+        let names = self.names(own);
+        let relocs: Option<Vec<ModuleReloc>> = portable
+            .holes
+            .iter()
+            .map(|hole| names.reloc(hole))
+            .collect();
+        let piece = Piece {
+            own,
+            code: &portable.code,
+            alignment: portable.alignment,
+            relocs: &relocs.ok_or("it calls an unknown helper")?,
+            entries: portable.entries.clone(),
+            size: portable.size,
+            accesses: portable.accesses.clone(),
+            translated: Translated {
+                sites: portable.sites.clone(),
+                jumps: portable.jumps.clone(),
+                addresses: Addresses::default(),
+            },
+        };
+        self.place(piece, |_| None)
+    }
+
+    /// Puts code into executable memory.
+    fn place(
+        &mut self,
+        piece: Piece<'_>,
+        listing: impl FnOnce(&Code) -> Option<Listing>,
+    ) -> Result<Compiled, String> {
+        let Translated {
+            sites,
+            jumps,
+            addresses,
+        } = piece.translated;
+        let slots = self.shared.slots.clone();
+        let Some(jumps) = slots.take(&jumps, self.shared.generation.missing) else {
             // As if the arena were full: the next call begins a new one.
-            *self = Compiler::new(&self.options)?;
-            return Err(failed("too many regions in this generation".into()));
+            *self = Compiler::new(&self.options).map_err(|error| error.to_string())?;
+            return Err("too many jumps in this generation".into());
+        };
+        self.module
+            .define_function_bytes(piece.own, piece.alignment, piece.code, piece.relocs)
+            .map_err(|error| format!("{error:?}"))?;
+        self.module
+            .finalize_definitions()
+            .map_err(|error| format!("{error:?}"))?;
+        let start = self
+            .shared
+            .arena
+            .executed_at(self.module.get_finalized_function(piece.own));
+        let descriptor = |(entry, &pc): (usize, &u64)| Descriptor {
+            function: start as u64,
+            entry: entry as u64,
+            pc,
+        };
+        let links = Arc::new(Links {
+            slots,
+            jumps,
+            descriptors: piece.entries.iter().enumerate().map(descriptor).collect(),
+            _addresses: addresses,
+        });
+        self.shared
+            .links
+            .lock()
+            .unwrap_or_else(|p| p.into_inner())
+            .push(links.clone());
+        let code = Code {
+            range: start..start + piece.code.len(),
+            sites,
+            accesses: piece.accesses,
+        };
+        let listing = listing(&code);
+        let generation = self.shared.clone();
+        if !generation.generation.add(code) {
+            // As if the arena were full: the next call begins a new one.
+            *self = Compiler::new(&self.options).map_err(|error| error.to_string())?;
+            return Err("too many regions in this generation".into());
         }
         Ok(Compiled {
             links,
-            generation: self.shared.clone(),
-            bytes,
-            instructions: region.len(),
+            generation,
+            bytes: piece.code.len(),
+            instructions: piece.size,
             listing,
+            portable: None,
         })
     }
 }

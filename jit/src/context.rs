@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Slots of the jump cache.
-pub const JUMP_CACHE_SLOTS: usize = 4096;
+pub const JUMP_CACHE_SLOTS: usize = 16384;
 
 /// Slots of a whole machine's hart.
 pub const JUMP_SLOTS: usize = 1 << 14;
@@ -28,11 +28,9 @@ pub struct JumpSlot {
 }
 
 impl JumpSlot {
-    /// What slot `index` holds while it is empty: an address that belongs to the next slot, and so
-    /// is never looked for here.
-    pub const fn empty(index: usize) -> JumpSlot {
-        JumpSlot::new((index as u64 + 1) << 1, 0, 0)
-    }
+    /// What the first slot holds while it is empty: an address that belongs to the second, and so
+    /// is never looked for here. All others are zero then, which belongs to the first.
+    pub const NOWHERE: JumpSlot = JumpSlot::new(2, 0, 0);
 
     /// A slot that leads to `function`.
     pub const fn new(pc: u64, function: u64, entry: u64) -> Self {
@@ -106,9 +104,8 @@ pub struct Context {
 impl Context {
     /// Forgets all targets of indirect jumps.
     pub fn empty_jump_cache(&mut self) {
-        for (index, slot) in self.jump_cache.iter_mut().enumerate() {
-            *slot = JumpSlot::empty(index);
-        }
+        self.jump_cache.fill(JumpSlot::new(0, 0, 0));
+        self.jump_cache[0] = JumpSlot::NOWHERE;
     }
 }
 
@@ -186,27 +183,19 @@ unsafe impl Send for SharedContext {}
 impl SharedContext {
     /// A context of a hart that has not run yet.
     pub fn new(window: u64) -> Arc<Self> {
-        let mut context = Box::<Context>::new_uninit();
-        // SAFETY: zero is a valid value of every field; the jump cache is then filled with slots
-        // that match nothing. Built in place because it is too large for some stacks.
-        let context = unsafe {
-            context.as_mut_ptr().write_bytes(0, 1);
-            (*context.as_mut_ptr()).empty_jump_cache();
-            (*context.as_mut_ptr()).window = window;
-            context.assume_init()
-        };
-        // SAFETY: both types have the same layout, since `UnsafeCell` is transparent and
-        // `SharedContext` has no other field.
-        let shared: Box<SharedContext> =
-            unsafe { Box::from_raw(Box::into_raw(context).cast::<SharedContext>()) };
-        Arc::from(shared)
+        let shared = SharedContext::system();
+        // SAFETY: nobody else has it yet.
+        let context = unsafe { &mut *shared.pointer() };
+        context.jump_cache[0] = JumpSlot::NOWHERE;
+        context.window = window;
+        shared
     }
 
-    /// A context of a whole machine's hart, all zeros: such has a jump cache of its own.
+    /// A context of a whole machine's hart, all zeros: such has a jump cache of its own. It takes
+    /// memory as it is used.
     pub fn system() -> Arc<Self> {
-        // SAFETY: zero is a valid value of every field. The type has the layout of a `Context`.
-        let zeroed = unsafe { Box::<SharedContext>::new_zeroed().assume_init() };
-        Arc::from(zeroed)
+        // SAFETY: zero is a valid value of every field.
+        unsafe { Arc::<SharedContext>::new_zeroed().assume_init() }
     }
 
     /// The context; dereferencing is up to the owner.

@@ -6,17 +6,21 @@ use crate::compiler::{Compiler, Shared};
 use crate::context::SharedContext;
 use crate::explain::Listing;
 use crate::host::cpu_time;
+use crate::portable::{Installed, Portable};
 use crate::request::{Asked, Request};
 use crate::table::Table;
 use crate::{Error, JitHart, Options, Stats};
 use memory::UserSpace;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// The compiler and all that it has compiled for one address space. Shared by the harts.
 pub struct Jit {
     inner: Arc<Inner>,
 }
+
+/// Says of addresses whether code around them was kept that is not in place yet.
+pub type Covered = Arc<dyn Fn(u64) -> bool + Send + Sync>;
 
 /// What the background thread works on.
 pub struct Inner {
@@ -32,6 +36,9 @@ pub struct Inner {
     /// Rises whenever code is added.
     published: AtomicU64,
     pub(crate) asked: Mutex<Asked>,
+    /// See [`Jit::expect`].
+    pub(crate) runs: AtomicU32,
+    pub(crate) kept: Mutex<Option<Covered>>,
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -53,6 +60,8 @@ impl Jit {
                 epoch: AtomicU64::new(0),
                 published: AtomicU64::new(0),
                 asked: Mutex::default(),
+                runs: AtomicU32::new(0),
+                kept: Mutex::default(),
             }),
         }))
     }
@@ -97,6 +106,29 @@ impl Jit {
         table.region(table.owner(pc)?)?.listing.clone()
     }
 
+    /// Tells what is known of the program that begins: how many runs of it compiled something and
+    /// kept it, and where there is code of theirs. The more runs, the sooner regions are compiled
+    /// again to grow.
+    pub fn expect(&self, runs: u32, kept: Option<Covered>) {
+        *lock(&self.inner.kept) = kept;
+        self.inner.runs.store(runs, Ordering::Relaxed);
+    }
+
+    /// What tells the hosts and options apart whose code fits this.
+    pub fn fits(&self) -> String {
+        crate::compiler::fits(&self.inner.options)
+    }
+
+    /// Puts code that another process compiled to where its guest code is, if it is there.
+    pub fn install(&self, portable: &Portable) -> Installed {
+        self.inner.install(portable)
+    }
+
+    /// What this process compiled and still has, with `Options::keep`.
+    pub fn portables(&self) -> Vec<Arc<Portable>> {
+        lock(&self.inner.table).portables()
+    }
+
     /// Regions that wait for the background thread.
     pub fn waiting(&self) -> usize {
         self.inner.queue.len()
@@ -115,6 +147,7 @@ impl Jit {
         drop((asked, stats, queue));
         if is_child(&result) {
             inner.queue.forget();
+            table.inherit();
             let unshared = compiler
                 .as_ref()
                 .is_none_or(|compiler| compiler.generation().unshare().is_ok());
@@ -171,10 +204,16 @@ impl Inner {
             None => Compiler::new(&self.options)
                 .and_then(|compiler| guard.insert(compiler).compile(&job.region)),
         };
+        let compiled = compiled.map(|mut compiled| {
+            let portable = compiled.portable.take();
+            compiled.portable = portable.and_then(|portable| {
+                let guest = self.guest_code(&job.region)?;
+                Some(Portable { guest, ..portable })
+            });
+            compiled
+        });
         let mut table = lock(&self.table);
-        let stale = self.space.stale_since(job.epoch).1;
-        let pages = job.region.pages();
-        let stale = stale.iter().any(|page| pages.binary_search(page).is_ok());
+        let stale = self.is_stale(job.epoch, &job.region.pages());
         let mut stats = lock(&self.stats);
         stats.compile_ns += cpu_time().saturating_sub(started);
         let compiled = match compiled {
@@ -192,13 +231,63 @@ impl Inner {
         stats.host_bytes += compiled.bytes as u64;
         stats.dropped += job.replaced.len() as u64;
         drop(stats);
-        let published = table.publish(job.id, &compiled);
+        let published = table.publish(job.id, compiled);
         self.published.fetch_add(1, Ordering::Release);
         table.retire(&job.replaced);
         if evicts || !job.replaced.is_empty() {
             self.epoch.fetch_add(1, Ordering::Release);
         }
         published
+    }
+
+    /// Whether what was read of these pages at `epoch` may have changed.
+    fn is_stale(&self, epoch: u64, pages: &[u64]) -> bool {
+        let stale = self.space.stale_since(epoch).1;
+        stale.iter().any(|page| pages.binary_search(page).is_ok())
+    }
+
+    /// See [`Jit::install`].
+    fn install(&self, portable: &Portable) -> Installed {
+        // Who compiles holds this for milliseconds.
+        let mut guard = match self.compiler.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Installed::Busy,
+        };
+        let mut table = lock(&self.table);
+        let epoch = self.space.stale_epoch();
+        let shape = portable.shape();
+        if !portable.is_sound() || table.overlaps(&shape.blocks) {
+            return Installed::Refused;
+        }
+        self.space.watch_code(&shape.pages);
+        if !self.matches(portable) {
+            return Installed::Refused;
+        }
+        let installed = match &mut *guard {
+            Some(compiler) => compiler.install(portable),
+            None => Compiler::new(&self.options)
+                .and_then(|compiler| guard.insert(compiler).install(portable)),
+        };
+        let Ok(installed) = installed else {
+            return Installed::Refused;
+        };
+        if self.is_stale(epoch, &shape.pages) {
+            return Installed::Refused;
+        }
+        let generation = table.generation();
+        let evicts = generation.is_some_and(|old| !Arc::ptr_eq(&old, &installed.generation));
+        let mut stats = lock(&self.stats);
+        stats.evictions += u64::from(evicts);
+        stats.installed += 1;
+        drop(stats);
+        let id = table.begin(shape, &[]);
+        table.publish(id, installed);
+        self.published.fetch_add(1, Ordering::Release);
+        if evicts {
+            self.epoch.fetch_add(1, Ordering::Release);
+        }
+        Installed::Ready
     }
 
     fn invalidate(&self, pages: &[u64]) {

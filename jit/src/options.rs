@@ -26,6 +26,8 @@ pub struct Options {
     pub region_size: usize,
     /// Compile single blocks instead of functions and loops: for comparing block by block.
     pub one_block: bool,
+    /// Keep what [`Jit::portables`](crate::Jit::portables) gives.
+    pub keep: bool,
     /// Bytes of address space for compiled code; when they are used up, all code is dropped.
     pub code_bytes: usize,
 }
@@ -42,6 +44,7 @@ impl Default for Options {
             sabotage: None,
             region_size: 5000,
             one_block: false,
+            keep: false,
             code_bytes: 256 << 20,
         }
     }
@@ -52,7 +55,9 @@ impl Default for Options {
 pub struct Stats {
     /// Regions compiled, again after a change or with another entry included.
     pub regions: u64,
-    /// Guest instructions in them.
+    /// Regions put in place that another process compiled.
+    pub installed: u64,
+    /// Guest instructions in the regions compiled.
     pub guest_instructions: u64,
     /// Bytes of host code.
     pub host_bytes: u64,

@@ -7,10 +7,11 @@
 
 use crate::background::Job;
 use crate::jit::{Inner, lock};
-use crate::table::{RegionId, Table};
+use crate::table::{RegionId, Shape, Table};
 use frontend::Region;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What became of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,12 +23,14 @@ pub enum Request {
     /// It means compiling a region again: ask again when the address has been reached this many
     /// times more.
     Later(u32),
+    /// It leads to this address, around which code was kept: install that, and ask again.
+    Kept(u64),
     /// It cannot be compiled (nothing can be fetched there, or Cranelift refused it); do not ask
     /// again before the page changes.
     Refused,
 }
 
-/// Arrivals at an address inside a region to wait for at least.
+/// Arrivals at an address inside a region to wait for at least, in a program's first run.
 const PATIENCE: u32 = 1000;
 /// Arrivals to wait for whenever something waits. The first one is the present one.
 const LEAST: u32 = 16;
@@ -59,7 +62,7 @@ impl Inner {
             if table.is_compiling(owner) {
                 return Request::Queued;
             }
-            let cost = cost(&table, owner);
+            let cost = self.cost(&table, owner);
             let mut asked = lock(&self.asked);
             let wait = match asked.targets.get_mut(&pc) {
                 Some(arrivals) => {
@@ -67,7 +70,7 @@ impl Inner {
                     *arrivals = cost;
                     (more > 0).then_some(more)
                 }
-                None => asked.inside.insert(pc).then_some(PATIENCE + cost),
+                None => asked.inside.insert(pc).then_some(self.patience() + cost),
             };
             if let Some(arrivals) = wait {
                 return Request::Later(arrivals.max(LEAST));
@@ -77,6 +80,9 @@ impl Inner {
         }
         let epoch = self.space.stale_epoch();
         let mut region = self.discover(&table, pc, &replaced);
+        if let Some(kept) = self.kept_within(&region) {
+            return Request::Kept(kept);
+        }
         let mut neighbours: Vec<RegionId> = region
             .borders
             .iter()
@@ -88,14 +94,14 @@ impl Inner {
         let others: usize = neighbours
             .iter()
             .filter_map(|&id| table.region(id))
-            .map(|record| record.size)
+            .map(|record| record.shape.size)
             .sum();
         let may_grow = !self.options.one_block && region.len() + others <= self.options.region_size;
         if !neighbours.is_empty() && may_grow {
             let mut asked = lock(&self.asked);
             let mut wait = 0;
             for &id in &neighbours {
-                let cost = cost(&table, id);
+                let cost = self.cost(&table, id);
                 if asked.into.entry(id).or_default().insert(pc) && cost >= WORTH_WAITING {
                     wait = wait.max(cost);
                 }
@@ -106,6 +112,9 @@ impl Inner {
             }
             replaced.append(&mut neighbours);
             region = self.discover(&table, pc, &replaced);
+            if let Some(kept) = self.kept_within(&region) {
+                return Request::Kept(kept);
+            }
         }
         if region.block(pc).is_none_or(|block| block.insns.is_empty()) {
             return Request::Refused;
@@ -115,7 +124,7 @@ impl Inner {
             asked.into.remove(id);
         }
         drop(asked);
-        let id = table.begin(&region, &replaced);
+        let id = table.begin(Shape::of(&region), &replaced);
         drop(table);
         let job = Job {
             id,
@@ -132,6 +141,14 @@ impl Inner {
         } else {
             Request::Refused
         }
+    }
+
+    /// An address in a region around which code was kept that is not in place.
+    fn kept_within(&self, region: &Region) -> Option<u64> {
+        let kept = lock(&self.kept);
+        let kept = kept.as_ref()?;
+        let mut starts = region.blocks.iter().map(|block| block.start);
+        starts.find(|&start| kept(start))
     }
 
     /// Notes that compiled code jumped to `pc` by a computed address so many times more, and
@@ -151,7 +168,7 @@ impl Inner {
                 table
                     .region(*id)
                     .into_iter()
-                    .flat_map(|record| &record.entries),
+                    .flat_map(|record| &record.shape.entries),
             );
             entries.extend(asked.into.get(id).into_iter().flatten());
             entries.extend(
@@ -206,11 +223,29 @@ impl Inner {
 /// and many calls, see ARCHITECTURE.md, "Costs, measured".
 const PRICE: u32 = 64;
 
-/// What compiling region `id` again costs, in arrivals that the interpreter had better deal with:
-/// it rises with every time.
-fn cost(table: &Table, id: RegionId) -> u32 {
-    let record = table.region(id);
-    record.map_or(0, |record| {
-        (record.size as u32 * PRICE).saturating_mul(1 << record.version.min(8))
-    })
+/// What is kept pays in later runs too: the price, and [`PATIENCE`], are halved with each run that
+/// kept something, but not below these.
+const LEAST_PRICE: u32 = 2;
+const LEAST_PATIENCE: u32 = 50;
+
+impl Inner {
+    fn halved(&self, value: u32, least: u32) -> u32 {
+        let runs = self.runs.load(Ordering::Relaxed);
+        value.checked_shr(runs).unwrap_or(0).max(least)
+    }
+
+    /// Arrivals at an address inside a region to wait for at least.
+    fn patience(&self) -> u32 {
+        self.halved(PATIENCE, LEAST_PATIENCE)
+    }
+
+    /// What compiling region `id` again costs, in arrivals that the interpreter had better deal
+    /// with: it rises with every time.
+    fn cost(&self, table: &Table, id: RegionId) -> u32 {
+        let price = self.halved(PRICE, LEAST_PRICE);
+        let record = table.region(id);
+        record.map_or(0, |record| {
+            (record.shape.size as u32 * price).saturating_mul(1 << record.version.min(8))
+        })
+    }
 }

@@ -3,7 +3,9 @@
 use crate::code::{Descriptor, Slot};
 use crate::compiler::{Compiled, Links, Shared};
 use crate::explain::Listing;
+use crate::portable::Portable;
 use frontend::Region;
+use frontend::block::Block;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,19 +13,42 @@ use std::sync::Arc;
 /// A region's number; never used again.
 pub type RegionId = u64;
 
-/// One region.
-pub struct Record {
+/// Which guest code a region is.
+#[derive(Clone)]
+pub struct Shape {
     /// Where it may be entered.
     pub entries: Vec<u64>,
     /// Its guest instructions.
     pub size: usize,
+    /// First and behind last address of its blocks.
+    pub blocks: Vec<(u64, u64)>,
+    /// The numbers of the pages that it lies on.
+    pub pages: Vec<u64>,
+}
+
+impl Shape {
+    /// That of a region.
+    pub fn of(region: &Region) -> Shape {
+        let bounds = |block: &Block| (block.start, block.end);
+        Shape {
+            entries: region.entries.clone(),
+            size: region.len(),
+            blocks: region.blocks.iter().map(bounds).collect(),
+            pages: region.pages(),
+        }
+    }
+}
+
+/// One region.
+pub struct Record {
+    /// Which guest code it is.
+    pub shape: Shape,
     /// How often it was compiled anew to grow.
     pub version: u32,
-    /// First and behind last address of its blocks.
-    blocks: Vec<(u64, u64)>,
-    pages: Vec<u64>,
     /// Its code; none while it is being compiled.
     links: Option<Arc<Links>>,
+    /// Its code as it can be kept, if this process compiled it.
+    portable: Option<Arc<Portable>>,
     /// What it became, if listings are kept.
     pub listing: Option<Arc<Listing>>,
 }
@@ -68,6 +93,27 @@ impl Table {
         self.regions.get(&id)
     }
 
+    /// Whether a region has instructions in any of these ranges of addresses.
+    pub fn overlaps(&self, blocks: &[(u64, u64)]) -> bool {
+        blocks.iter().any(|&(start, end)| {
+            let before = self.blocks.range(..end.max(start + 1)).next_back();
+            before.is_some_and(|(&at, &(stop, _))| at == start || stop > start)
+        })
+    }
+
+    /// What this process compiled and still has, as it can be kept.
+    pub fn portables(&self) -> Vec<Arc<Portable>> {
+        let records = self.regions.values();
+        records.filter_map(|r| r.portable.clone()).collect()
+    }
+
+    /// After a fork: what there is was compiled by the parent.
+    pub fn inherit(&mut self) {
+        for record in self.regions.values_mut() {
+            record.portable = None;
+        }
+    }
+
     /// Whether a region is being compiled.
     pub fn is_compiling(&self, id: RegionId) -> bool {
         self.regions
@@ -84,7 +130,7 @@ impl Table {
 
     /// Takes up a region that will be compiled. Its code takes the place of that of `replaced`,
     /// whose blocks and entries it has, once it is there.
-    pub fn begin(&mut self, region: &Region, replaced: &[RegionId]) -> RegionId {
+    pub fn begin(&mut self, shape: Shape, replaced: &[RegionId]) -> RegionId {
         let id = self.next;
         self.next += 1;
         let version = replaced
@@ -92,30 +138,24 @@ impl Table {
             .filter_map(|id| self.regions.get(id))
             .map(|r| r.version + 1);
         let record = Record {
-            entries: region.entries.clone(),
-            size: region.len(),
             version: version.max().unwrap_or(0),
-            blocks: region
-                .blocks
-                .iter()
-                .map(|block| (block.start, block.end))
-                .collect(),
-            pages: region.pages(),
+            shape,
             links: None,
+            portable: None,
             listing: None,
         };
         // The old ones keep their code until the new is there, but own nothing any more.
         for old in replaced {
             if let Some(old) = self.regions.get(old) {
-                for (start, _) in old.blocks.clone() {
+                for (start, _) in old.shape.blocks.clone() {
                     self.blocks.remove(&start);
                 }
             }
         }
-        for &(start, end) in &record.blocks {
+        for &(start, end) in &record.shape.blocks {
             self.blocks.insert(start, (end, id));
         }
-        for &page in &record.pages {
+        for &page in &record.shape.pages {
             self.by_page.entry(page).or_default().push(id);
         }
         self.regions.insert(id, record);
@@ -128,7 +168,7 @@ impl Table {
     }
 
     /// Makes a region's code known, unless the region was dropped meanwhile. Whether it was not.
-    pub fn publish(&mut self, id: RegionId, compiled: &Compiled) -> bool {
+    pub fn publish(&mut self, id: RegionId, compiled: Compiled) -> bool {
         let fresh = self
             .generation
             .as_ref()
@@ -141,12 +181,13 @@ impl Table {
             return false;
         };
         record.links = Some(compiled.links.clone());
-        record.listing = compiled.listing.clone().map(Arc::new);
+        record.listing = compiled.listing.map(Arc::new);
+        record.portable = compiled.portable.map(Arc::new);
         for (index, descriptor) in compiled.links.descriptors.iter().enumerate() {
             self.entries.insert(descriptor.pc, (id, index));
             self.relink(descriptor.pc);
         }
-        for (index, slot) in compiled.links.slots.iter().enumerate() {
+        for (index, slot) in compiled.links.slots().iter().enumerate() {
             self.jumps.entry(slot.pc()).or_default().push((id, index));
             if let Some(&entry) = self.entries.get(&slot.pc()) {
                 self.link(slot, entry);
@@ -173,7 +214,7 @@ impl Table {
                 .regions
                 .get(&id)
                 .and_then(|record| record.links.as_ref());
-            let Some(slot) = links.and_then(|links| links.slots.get(index)) else {
+            let Some(slot) = links.and_then(|links| links.slots().get(index)) else {
                 continue;
             };
             match entry {
@@ -206,11 +247,11 @@ impl Table {
             return false;
         };
         let links = record.links.clone();
-        let (blocks, pages) = (record.blocks.clone(), record.pages.clone());
+        let (blocks, pages) = (record.shape.blocks.clone(), record.shape.pages.clone());
         // Harts that are still inside leave by its jumps, which lead nowhere from now on: what
         // they led to may be dropped later, when nobody knows these jumps any more.
         if let Some(links) = links {
-            for slot in &links.slots {
+            for slot in links.slots() {
                 slot.unlink();
                 if let Some(jumps) = self.jumps.get_mut(&slot.pc()) {
                     jumps.retain(|&(owner, _)| owner != id);

@@ -1,6 +1,7 @@
 //! What a process asks of an engine: run one guest thread until the kernel is needed.
 
 use hart::{HartState, Trap};
+use std::fs::File;
 use std::sync::Arc;
 
 /// One guest thread's hart, on whatever engine. It shares the guest's memory (and translated
@@ -33,6 +34,13 @@ pub trait Cpu: Send {
     /// done in the child, where only the calling thread exists: there it makes translated code
     /// its own and starts helper threads anew when they are next needed.
     fn fork(&mut self, fork: &mut dyn FnMut() -> bool) -> bool;
+
+    /// The program in this file has been loaded, and is about to begin: whoever keeps something of
+    /// programs may look for it now.
+    fn program_starts(&mut self, _program: &File) {}
+
+    /// The program has run: it has ended, or another takes its place. Its code is still there.
+    fn program_ends(&mut self) {}
 }
 
 /// Why [`Cpu::run`] returned.

@@ -72,6 +72,7 @@ fn execute(call: &mut Call, dir: i32, path: &[u8], first: usize) -> SysResult {
     };
     end_other_threads(call.task);
     let task = &mut *call.task;
+    task.cpu.program_ends();
     mm::clear(&mut task.guest)?;
     task.cpu.code_changed();
     crate::robust::forget_thread(task);

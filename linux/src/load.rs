@@ -267,6 +267,7 @@ pub(crate) fn load(task: &mut Task, prepared: Prepared) -> Result<(), Errno> {
     let comm = started.comm();
     task.name[..comm.len()].copy_from_slice(&comm);
     *kernel.started.lock() = started;
+    task.cpu.program_starts(&prepared.file);
     Ok(())
 }
 

@@ -322,6 +322,7 @@ impl Task {
     /// The thread is no more: robust futexes, the joiner's wake-up, the list of threads.
     fn end(&mut self) {
         if self.kernel.tasks.lock().by_tid.len() <= 1 {
+            self.cpu.program_ends();
             crate::children::child_ends(self);
         }
         crate::robust::thread_ends(self);

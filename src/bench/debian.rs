@@ -112,7 +112,7 @@ impl Case {
                 command.arg("-L").arg(guest).arg(guest.join(program));
                 command
             }
-            Way::Jit | Way::Interp => {
+            Way::Jit | Way::Again | Way::Interp => {
                 let mut command = tools.bhv(way);
                 command.env_clear().arg("--root").arg(guest);
                 for (name, value) in environment("/usr") {

@@ -9,7 +9,7 @@ use super::table::number;
 use super::tools::Way;
 use std::fmt::Write;
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "workload",
     "native<br>CPU s",
     "JIT /<br>native",
@@ -17,6 +17,7 @@ const COLUMNS: [&str; 11] = [
     "interpreter /<br>native",
     "QEMU /<br>native",
     "QEMU /<br>JIT",
+    "QEMU / JIT,<br>started before",
     "JIT<br>wall s",
     "compiling<br>CPU s",
     "interpreter<br>G instr./s",
@@ -76,6 +77,7 @@ fn row(out: &mut String, m: &Measured) {
             Some(s) if s < 1.0 => format!("<b class=\"bad\">{s:.2}</b>"),
             other => number(other, 2),
         },
+        number(median(m.ratio(Way::Qemu, Way::Again)), 2),
         number(median(m.figure(Way::Jit, |s| s.wall)), 3),
         share.map_or(compile.clone(), |share| {
             format!("{compile} ({:.0} %)", share * 100.0)
@@ -96,11 +98,12 @@ fn mean(out: &mut String, name: &str, means: &Means) {
     let _ = writeln!(
         out,
         "<tr class=\"mean\"><td>{}</td><td></td><td>{}</td><td></td><td>{}</td><td>{}</td><td>{}</td>\
-         <td></td><td></td><td></td><td></td></tr>",
+         <td>{}</td><td></td><td></td><td></td><td></td></tr>",
         escape(name),
         number(means.jit, 2),
         number(means.interp, 1),
         number(means.qemu, 2),
         number(means.speedup, 2),
+        number(means.again, 2),
     );
 }

@@ -217,7 +217,9 @@ fn method(out: &mut String) {
          too. What a workload prints is compared between the ways.</p>\n\
          <p><b>Native</b> is <code>gcc -O2</code> of the same source, or the Debian package for \
          this machine. <b>JIT</b> is <code>bhv run</code>: code that runs often is compiled while \
-         the program runs. <b>Interpreter</b> is <code>bhv run --engine interp</code>, in the first \
+         the program runs, and nothing is kept from earlier starts. <b>Started before</b> is the \
+         same after up to eight starts that keep what they compile, as <code>bhv run</code> does \
+         unless told otherwise. <b>Interpreter</b> is <code>bhv run --engine interp</code>, in the first \
          round only. <b>QEMU</b> is <code>qemu-riscv64</code>.</p>\n\
          <p>Workloads of the groups “short” and “start-up” are too brief for one measurement: a \
          sample is the mean of some runs.</p>\n",

@@ -98,13 +98,14 @@ fn means(means: &Means) -> String {
         |value: Option<f64>| value.map_or_else(|| "null".to_owned(), |v| format!("{v:.4}"));
     format!(
         "{{\"name\": {}, \"count\": {}, \"jit_over_native\": {}, \"interp_over_native\": {}, \
-         \"qemu_over_native\": {}, \"qemu_over_jit\": {}}}",
+         \"qemu_over_native\": {}, \"qemu_over_jit\": {}, \"qemu_over_again\": {}}}",
         string(&means.name),
         means.count,
         number(means.jit),
         number(means.interp),
         number(means.qemu),
         number(means.speedup),
+        number(means.again),
     )
 }
 

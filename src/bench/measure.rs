@@ -2,7 +2,7 @@
 
 use super::process::{Output, Run, Sample, run};
 use super::statistics::Spread;
-use super::tools::{Tools, Way};
+use super::tools::{KEPT, Tools, Way};
 use super::workload::{What, Workload};
 use super::{inputs, native};
 use crate::Error;
@@ -189,21 +189,30 @@ impl Plan {
         };
         let amount = workload.amount(self.quick);
         let mut expected: Vec<(Way, Output)> = Vec::new();
+        let command = |way: Way| {
+            let mut command = match (&own, workload.what) {
+                (Some(own), _) => own.command(way, &self.tools),
+                (None, What::Debian(case)) => case.command(way, &self.tools, amount),
+                (None, What::Own(_)) => None,
+            }?;
+            if own.is_some() && workload.group != super::group::Group::StartUp {
+                command.arg(amount.to_string());
+            }
+            Some(command)
+        };
+        if self.ways.contains(&Way::Again) && measured.wrong.is_none() {
+            progress(&format!("{place}: starting it until its code is kept"));
+            settle(|| command(Way::Again), folder)?;
+        }
         for round in 0..self.rounds {
             for &way in &self.ways {
                 // The interpreter is slow and its times are steady: the first round has to do.
                 if measured.wrong.is_some() || way == Way::Interp && round > 0 {
                     continue;
                 }
-                let command = match (&own, workload.what) {
-                    (Some(own), _) => own.command(way, &self.tools),
-                    (None, What::Debian(case)) => case.command(way, &self.tools, amount),
-                    (None, What::Own(_)) => None,
+                let Some(command) = command(way) else {
+                    continue;
                 };
-                let Some(mut command) = command else { continue };
-                if own.is_some() && workload.group != super::group::Group::StartUp {
-                    command.arg(amount.to_string());
-                }
                 let seconds = started.elapsed().as_secs();
                 let (minutes, seconds) = (seconds / 60, seconds % 60);
                 let rounds = self.rounds;
@@ -283,7 +292,7 @@ impl Own {
         let mut command = match way {
             Way::Native => return self.twin.as_ref().map(Command::new),
             Way::Qemu => Command::new(tools.qemu.as_ref()?),
-            Way::Jit | Way::Interp => tools.bhv(way),
+            Way::Jit | Way::Again | Way::Interp => tools.bhv(way),
         };
         command.arg(&self.guest);
         Some(command)
@@ -299,6 +308,29 @@ fn start(
     let program = PathBuf::from(command.get_program());
     command.current_dir(folder);
     run(command, runs, keep).map_err(failed(&program))
+}
+
+/// Starts of a workload before `Way::Again` is measured: compiled code is kept by then.
+const STARTS_BEFORE: usize = 8;
+
+/// Starts a workload until it keeps no more code, but not too often.
+fn settle(command: impl Fn() -> Option<Command>, folder: &Path) -> Result<(), Error> {
+    let kept = || -> u64 {
+        let files = std::fs::read_dir(folder.join(KEPT)).into_iter().flatten();
+        let sizes = files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len()));
+        sizes.sum()
+    };
+    let mut before = kept();
+    for _ in 0..STARTS_BEFORE {
+        let Some(command) = command() else { break };
+        start(command, folder, 1, &mut std::io::sink())?;
+        let after = kept();
+        if after == before {
+            break;
+        }
+        before = after;
+    }
+    Ok(())
 }
 
 /// Shows what is under way on a terminal; quiet in a pipe.

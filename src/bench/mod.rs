@@ -43,7 +43,7 @@ pub struct Args {
     /// Only these workloads or groups, by name (see --list)
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     only: Vec<String>,
-    /// Leave out these ways: jit, interp, native, qemu
+    /// Leave out these ways: jit, again, interp, native, qemu
     #[arg(long, value_delimiter = ',', value_enum, value_name = "WAY,…")]
     without: Vec<Way>,
     /// A tenth of the work: quick, and unfair to whoever compiles

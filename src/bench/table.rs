@@ -16,12 +16,13 @@ pub fn text(plan: &Plan, results: &[Measured], summary: &Summary) -> String {
     losses(&mut out, results, summary);
     let _ = writeln!(
         out,
-        "{:15} {:>8} {:>6} {:>13} {:>6} {:>6} {:>6} {:>7} {:>11} {:>6} {:>6}",
+        "{:15} {:>8} {:>6} {:>13} {:>6} {:>6} {:>6} {:>6} {:>7} {:>11} {:>6} {:>6}",
         "",
         "native",
         "jit",
         "low–high",
         "interp",
+        "qemu",
         "qemu",
         "qemu",
         "jit",
@@ -31,8 +32,19 @@ pub fn text(plan: &Plan, results: &[Measured], summary: &Summary) -> String {
     );
     let _ = writeln!(
         out,
-        "{:15} {:>8} {:>6} {:>13} {:>6} {:>6} {:>6} {:>7} {:>11} {:>6} {:>6}",
-        "", "CPU s", "/nat.", "", "/nat.", "/nat.", "/jit", "wall s", "CPU s", "G/s", "MiB"
+        "{:15} {:>8} {:>6} {:>13} {:>6} {:>6} {:>6} {:>6} {:>7} {:>11} {:>6} {:>6}",
+        "",
+        "CPU s",
+        "/nat.",
+        "",
+        "/nat.",
+        "/nat.",
+        "/jit",
+        "/again",
+        "wall s",
+        "CPU s",
+        "G/s",
+        "MiB"
     );
     for (group, means) in &summary.groups {
         let _ = writeln!(out, "{}: {}", group.name(), group.about());
@@ -52,7 +64,8 @@ pub fn text(plan: &Plan, results: &[Measured], summary: &Summary) -> String {
     let _ = writeln!(
         out,
         "ratios are of CPU seconds within a round: the median of {} round{}{}, and the lowest and \
-         highest",
+         highest\njit: nothing is kept from earlier starts; again: after up to 8 starts that keep \
+         their code",
         plan.rounds,
         if plan.rounds == 1 { "" } else { "s" },
         if plan.quick {
@@ -93,7 +106,7 @@ fn row(out: &mut String, m: &Measured) {
         .filter(|_| m.workload.group != Group::StartUp);
     let _ = writeln!(
         out,
-        "  {:13} {:>8} {:>6} {:>13} {:>6} {:>6} {:>6} {:>7} {:>6} {:>4} {:>6} {:>6}{}",
+        "  {:13} {:>8} {:>6} {:>13} {:>6} {:>6} {:>6} {:>6} {:>7} {:>6} {:>4} {:>6} {:>6}{}",
         m.workload.name,
         number(median(m.figure(Way::Native, |s| s.cpu)), 3),
         number(median(jit), 2),
@@ -101,6 +114,7 @@ fn row(out: &mut String, m: &Measured) {
         number(median(m.ratio(Way::Interp, Way::Native)), 1),
         ratio(Way::Qemu, Way::Native),
         ratio(Way::Qemu, Way::Jit),
+        ratio(Way::Qemu, Way::Again),
         number(median(m.figure(Way::Jit, |s| s.wall)), 3),
         number(jit_cpu, 3),
         m.compile_share()
@@ -117,12 +131,13 @@ fn row(out: &mut String, m: &Measured) {
 fn mean(out: &mut String, name: &str, means: &Means) {
     let _ = writeln!(
         out,
-        "{name:24} {:>6} {:>13} {:>6} {:>6} {:>6}",
+        "{name:24} {:>6} {:>13} {:>6} {:>6} {:>6} {:>6}",
         number(means.jit, 2),
         "",
         number(means.interp, 1),
         number(means.qemu, 2),
         number(means.speedup, 2),
+        number(means.again, 2),
     );
 }
 

@@ -9,7 +9,7 @@ use std::process::Command;
 /// How a program can be run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Way {
-    /// `bhv run --engine jit`.
+    /// `bhv run --engine jit`, with nothing kept from earlier starts.
     Jit,
     /// `bhv run --engine interp`.
     Interp,
@@ -17,22 +17,28 @@ pub enum Way {
     Native,
     /// `qemu-riscv64`.
     Qemu,
+    /// As `Jit`, with the code that earlier starts have kept.
+    Again,
 }
 
 impl Way {
     /// Every way, in the order of a round.
-    pub const ALL: [Way; 4] = [Way::Native, Way::Jit, Way::Interp, Way::Qemu];
+    pub const ALL: [Way; 5] = [Way::Native, Way::Jit, Way::Again, Way::Interp, Way::Qemu];
 
     /// Its name in tables and JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Way::Jit => "jit",
+            Way::Again => "again",
             Way::Interp => "interp",
             Way::Native => "native",
             Way::Qemu => "qemu",
         }
     }
 }
+
+/// Where compiled code is kept for `Way::Again`, within the folder that everything runs in.
+pub const KEPT: &str = "translations";
 
 /// What this machine has.
 #[derive(Debug)]
@@ -70,6 +76,8 @@ impl Tools {
         let mut command = Command::new(&self.bhv);
         command.args(["run", "--stats", "--engine"]);
         command.arg(if way == Way::Interp { "interp" } else { "jit" });
+        let kept = if way == Way::Again { KEPT } else { "none" };
+        command.args(["--translations", kept]);
         command
     }
 

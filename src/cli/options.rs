@@ -19,6 +19,10 @@ pub struct EngineOptions {
     /// Compile where the code is first needed instead of beside the guest
     #[arg(long, hide_short_help = true)]
     pub foreground: bool,
+    /// Where compiled code is kept for the next start of the same program; "none" keeps nothing
+    /// [default: baby_hypervisor/translations in the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub translations: Option<PathBuf>,
     /// Print what was run, compiled and spent, at the end, to stderr
     #[arg(long)]
     pub stats: bool,

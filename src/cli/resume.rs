@@ -97,7 +97,7 @@ fn process(args: &Args) -> Result<ExitCode, Error> {
         ));
     }
     let stats = Stats::wanted(args.engine.stats);
-    let mut running = crate::resume(&args.file, args.engine.engine(true))?;
+    let mut running = crate::resume(&args.file, args.engine.engine(true)?)?;
     if args.trace {
         running.process().observe(Arc::new(Tracer));
     }

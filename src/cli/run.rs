@@ -2,6 +2,7 @@
 
 use super::options::{EngineOptions, GuestOptions};
 use crate::debugger::{self, Left, ProgramDebuggee};
+use crate::translations::Folder;
 use crate::{Error, Exit, Launch, Progress, Running};
 use linux::observer::{Event, Observer};
 use std::ffi::OsString;
@@ -9,7 +10,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -151,6 +152,13 @@ impl Stats {
             jit.host_bytes,
             jit.compile_ns as f64 / 1e6
         )?;
+        if jit.installed > 0 {
+            writeln!(
+                to,
+                "  kept          {:>12} regions of earlier runs",
+                jit.installed
+            )?;
+        }
         writeln!(
             to,
             "  dropped       {:>12} regions, {} times all; code was missing {} times",
@@ -201,7 +209,10 @@ impl GuestOptions {
         for dir in &self.dirs {
             launch.config.grants.push(linux::Grant::parse(dir)?);
         }
-        launch.engine = engine.engine(engine.exact);
+        launch.engine = engine.engine(engine.exact)?;
+        if let Some(folder) = &launch.engine.translations {
+            refuse_grants_over(folder, &launch.config.grants)?;
+        }
         Ok(launch)
     }
 
@@ -234,14 +245,47 @@ impl GuestOptions {
     }
 }
 
+/// A guest that can write compiled code could have anything run on the host.
+fn refuse_grants_over(folder: &Folder, grants: &[linux::Grant]) -> Result<(), Error> {
+    let folder = folder.path();
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    for grant in grants {
+        let (folder_at, grant_at) = (real(folder), real(&grant.host));
+        let nested = folder_at.starts_with(&grant_at) || grant_at.starts_with(&folder_at);
+        if grant.writable && nested {
+            return Err(Error::usage(
+                format!(
+                    "--dir {} would let the guest write {}, where compiled code is kept that runs \
+                     on the host",
+                    grant.host.display(),
+                    folder.display()
+                ),
+                "grant another folder, or this one with :ro, or keep compiled code elsewhere \
+                 with --translations DIR",
+            ));
+        }
+    }
+    Ok(())
+}
+
 impl EngineOptions {
     /// These options for the library.
-    pub fn engine(&self, exact: bool) -> crate::EngineOptions {
+    pub fn engine(&self, exact: bool) -> Result<crate::EngineOptions, Error> {
         let mut options = crate::EngineOptions::new(self.engine, exact);
         options.jit.background = !self.foreground;
+        options.translations = self.translations()?;
         if let Some(threshold) = self.threshold {
             options.threshold = threshold;
         }
-        options
+        Ok(options)
+    }
+
+    /// Where compiled code is kept. What nobody asked for is left out if it cannot be had.
+    fn translations(&self) -> Result<Option<Folder>, Error> {
+        match &self.translations {
+            Some(none) if none.as_os_str() == "none" => Ok(None),
+            Some(folder) => Ok(Some(Folder::open(folder)?)),
+            None => Ok(Folder::usual().and_then(|folder| Folder::open(&folder).ok())),
+        }
     }
 }

@@ -2,17 +2,24 @@
 //! often to be compiled.
 
 use super::{Engine, EngineKind};
+use crate::translations::Kept;
 use frontend::block::Block;
 use hart::HartState;
 use interp::Interp;
-use jit::{JitHart, Poll, Request};
+use jit::{Installed, Jit, JitHart, Poll, Request};
 use linux::{Cpu, Kick, Stop};
 use memory::UserSpace;
+use rustc_hash::FxHashSet;
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Arrivals at a block between two looks whether its code has been compiled meanwhile.
 const LOOK_AGAIN: u64 = 64;
+
+/// The threshold is halved with every run that compiled something and kept it, since it will pay
+/// in later runs too, but not below this.
+const LEAST_THRESHOLD: u64 = 300;
 
 /// Instructions interpreted at a stretch to find the trap that compiled code ran into. It may be
 /// gone, because another thread has mapped the page.
@@ -32,6 +39,12 @@ pub struct EngineCpu {
     poll: PollFlag,
     /// The code changes of the address space that this hart has seen.
     epoch: u64,
+    /// What was kept of the program.
+    kept: Option<Arc<Kept>>,
+    /// Addresses for which it had nothing that fits.
+    refused: FxHashSet<u64>,
+    /// Executions of a block before the region around it is compiled.
+    threshold: u64,
 }
 
 /// Who owns the hart's state: compiled code works on it in place.
@@ -100,13 +113,31 @@ impl EngineCpu {
             threshold,
             clock: engine.clock,
         };
-        EngineCpu {
+        let mut cpu = EngineCpu {
             engine,
             interp: Interp::new(options),
             hart,
             poll,
             epoch,
-        }
+            kept: None,
+            refused: FxHashSet::default(),
+            threshold,
+        };
+        cpu.use_kept();
+        cpu
+    }
+
+    /// Has what was kept of the program used as soon as it is reached.
+    fn use_kept(&mut self) {
+        self.kept = self.engine.kept();
+        self.refused.clear();
+        let kept = self.kept.clone();
+        let runs = kept.as_ref().map_or(0, |kept| kept.runs());
+        let least = LEAST_THRESHOLD.min(self.engine.options.threshold);
+        self.threshold = (self.engine.options.threshold >> runs.min(32)).max(least);
+        self.interp
+            .set_early(kept.map(|kept| Arc::new(move |pc| kept.has(pc)) as _));
+        self.interp.set_threshold(self.threshold);
     }
 
     /// The engine that this hart belongs to.
@@ -209,7 +240,26 @@ impl EngineCpu {
             self.interp.set_countdown(&self.engine.space, pc, 1);
             return Step::Compiled;
         }
-        match jit.request(pc) {
+        let jit = jit.clone();
+        match self.install_at(&jit, pc) {
+            Some(Installed::Ready) => {
+                self.interp.set_countdown(&self.engine.space, pc, 1);
+                return Step::Compiled;
+            }
+            Some(Installed::Busy) => {
+                self.interp
+                    .set_countdown(&self.engine.space, pc, LOOK_AGAIN);
+                return Step::Interpret;
+            }
+            Some(Installed::Refused) => {
+                self.interp
+                    .set_countdown(&self.engine.space, pc, self.threshold);
+                return Step::Interpret;
+            }
+            None => {}
+        }
+        let request = self.request(&jit, pc);
+        match request {
             Request::Ready => {
                 self.interp.set_countdown(&self.engine.space, pc, 1);
                 return Step::Compiled;
@@ -221,9 +271,36 @@ impl EngineCpu {
                 self.interp
                     .set_countdown(&self.engine.space, pc, arrivals.max(2).into())
             }
-            Request::Refused => self.interp.set_countdown(&self.engine.space, pc, 0),
+            Request::Refused | Request::Kept(_) => {
+                self.interp.set_countdown(&self.engine.space, pc, 0)
+            }
         }
         Step::Interpret
+    }
+}
+
+impl EngineCpu {
+    /// Uses code that was kept of what begins at `pc`. `None` if there is none that has not been
+    /// tried before.
+    fn install_at(&mut self, jit: &Jit, pc: u64) -> Option<Installed> {
+        let kept = self.kept.as_ref().filter(|kept| kept.has(pc))?;
+        let installed = kept.install(pc, |portable| jit.install(portable));
+        // What was refused counts as what was never kept; this is the first arrival there.
+        (installed != Installed::Refused || self.refused.insert(pc)).then_some(installed)
+    }
+
+    /// Asks for code at `pc`; what was kept of the code that it leads to comes first.
+    fn request(&self, jit: &Jit, pc: u64) -> Request {
+        loop {
+            match (jit.request(pc), &self.kept) {
+                (Request::Kept(at), Some(kept)) => {
+                    if kept.install(at, |portable| jit.install(portable)) == Installed::Busy {
+                        return Request::Queued;
+                    }
+                }
+                (request, _) => return request,
+            }
+        }
     }
 }
 
@@ -291,6 +368,16 @@ impl Cpu for EngineCpu {
 
     fn code_changed(&mut self) {
         self.drop_stale();
+    }
+
+    fn program_starts(&mut self, program: &File) {
+        self.engine.look_up(program);
+        self.interp.clear();
+        self.use_kept();
+    }
+
+    fn program_ends(&mut self) {
+        self.engine.keep();
     }
 
     fn fork(&mut self, fork: &mut dyn FnMut() -> bool) -> bool {

@@ -8,11 +8,13 @@ mod cpu;
 pub use cpu::EngineCpu;
 
 use crate::Error;
+use crate::translations::{self, Folder, Kept};
 use hart::csr::Clock;
 use jit::Jit;
 use memory::UserSpace;
-use std::sync::Arc;
+use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Which tiers there are.
@@ -35,6 +37,8 @@ pub struct EngineOptions {
     pub eager: bool,
     /// Return after each block, as if kicked: for comparing engines block by block.
     pub by_block: bool,
+    /// Where compiled code is kept between runs.
+    pub translations: Option<Folder>,
     /// The compiler's options; `counting` and `background` are among them.
     pub jit: jit::Options,
 }
@@ -56,6 +60,7 @@ impl EngineOptions {
             threshold: Self::THRESHOLD,
             eager: false,
             by_block: false,
+            translations: None,
             jit,
         }
     }
@@ -68,6 +73,8 @@ pub struct Engine {
     jit: Option<Arc<Jit>>,
     /// Where the `time` register comes from; the same for all harts.
     clock: Clock,
+    /// What was kept of the program that runs.
+    kept: Mutex<Option<Arc<Kept>>>,
     /// Instructions that interpreters retired, for [`Engine::stats`].
     interpreted: AtomicU64,
 }
@@ -83,7 +90,8 @@ pub struct Stats {
 
 impl Engine {
     /// An engine for the code in `space`.
-    pub fn new(space: Arc<UserSpace>, options: EngineOptions) -> Result<Arc<Engine>, Error> {
+    pub fn new(space: Arc<UserSpace>, mut options: EngineOptions) -> Result<Arc<Engine>, Error> {
+        options.jit.keep = options.translations.is_some() && options.jit.sabotage.is_none();
         let jit = match options.kind {
             EngineKind::Jit => Some(Jit::new(options.jit.clone(), space.clone())?),
             EngineKind::Interp => None,
@@ -100,6 +108,7 @@ impl Engine {
             options,
             jit,
             clock,
+            kept: Mutex::default(),
             interpreted: AtomicU64::new(0),
         }))
     }
@@ -107,6 +116,36 @@ impl Engine {
     /// A hart with an all-zero state.
     pub fn cpu(self: &Arc<Self>) -> Box<EngineCpu> {
         Box::new(EngineCpu::new(self.clone()))
+    }
+
+    /// What was kept of the program that runs, if anything is.
+    fn kept(&self) -> Option<Arc<Kept>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clone()
+    }
+
+    /// Looks for what was kept of a program that is about to run in place of what ran before.
+    fn look_up(&self, program: &File) {
+        let Some((jit, folder)) = self.jit.as_ref().zip(self.options.translations.as_ref()) else {
+            return;
+        };
+        let how = format!("{} {}", translations::build(), jit.fits());
+        let kept = jit.options().keep.then_some(how);
+        let kept = kept
+            .and_then(|how| Kept::of(folder, program, &how))
+            .map(Arc::new);
+        let runs = kept.as_ref().map_or(0, |kept| kept.runs());
+        let covered = kept.clone();
+        let covered = covered.map(|kept| Arc::new(move |pc| kept.covers(pc)) as _);
+        jit.expect(runs, covered);
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+    }
+
+    /// Keeps what was compiled for the program, which has run.
+    fn keep(&self) {
+        if let Some((jit, kept)) = self.jit.as_ref().zip(self.kept()) {
+            kept.add(&jit.portables());
+        }
     }
 
     /// The guest's memory.

@@ -86,8 +86,10 @@ impl Tally {
     fn tests(&mut self) {
         let list = target().join("skipped-tests");
         let _ = std::fs::remove_file(&list);
+        let kept = target().join("test-cache");
+        let _ = std::fs::remove_dir_all(&kept);
         let before = self.failures.len();
-        let status = self.cargo_test(&list);
+        let status = self.cargo_test(&list, &kept);
         match status {
             Ok(true) => {}
             Ok(false) if self.failures.len() > before => {}
@@ -100,10 +102,12 @@ impl Tally {
         self.skipped.extend(skipped.lines().map(str::to_owned));
     }
 
-    fn cargo_test(&mut self, skipped: &Path) -> Result<bool, String> {
+    /// The tests' `bhv run` keeps compiled code, as users' does, but none of another day.
+    fn cargo_test(&mut self, skipped: &Path, caches: &Path) -> Result<bool, String> {
         let mut child = cargo()
             .args(["test", "--workspace", "--release", "--no-fail-fast"])
             .env("BHV_SKIPPED", skipped)
+            .env("XDG_CACHE_HOME", caches)
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|e| format!("cannot start cargo test: {e}"))?;

@@ -108,8 +108,8 @@ impl Translator<'_, '_> {
             let pc = self.b.ins().iconst(types::I64, pc as i64);
             return self.go_on(pc);
         }
-        let slot = self.linker.slot(pc);
-        let slot = self.b.ins().iconst(types::I64, slot as i64);
+        let slot = self.linker.slot(pc, self.b.func);
+        let slot = self.b.ins().symbol_value(types::I64, slot);
         let descriptor = self.b.ins().load(types::I64, trusted(), slot, 0);
         self.enter_region(
             descriptor,

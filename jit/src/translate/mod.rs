@@ -25,6 +25,7 @@ use crate::helpers::{AccessSite, Helper};
 use cranelift_codegen::ir::{self, InstBuilder, Value, types};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use frontend::Op;
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
 pub use exits::signature;
@@ -47,7 +48,7 @@ pub struct Settings {
 
 /// A guest instruction that host code was made from. Source locations in the host code are indices
 /// of sites.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Site {
     /// Where it is.
     pub pc: u64,
@@ -56,7 +57,7 @@ pub struct Site {
 }
 
 /// Where the state in memory was complete last.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// The next instruction there.
     pub pc: u64,
@@ -66,9 +67,9 @@ pub struct Checkpoint {
 
 /// What the translator needs from whoever keeps the code.
 pub trait Linker {
-    /// The host address of a new slot for jumps to `pc`: it holds the address of a
+    /// A new slot for jumps to `pc`: there lies the address of a
     /// [`Descriptor`](crate::code::Descriptor).
-    fn slot(&mut self, pc: u64) -> u64;
+    fn slot(&mut self, pc: u64, func: &mut ir::Function) -> ir::GlobalValue;
     /// The function that is being translated.
     fn own(&mut self, func: &mut ir::Function) -> ir::FuncRef;
     /// The function that calls a helper, and preserves all registers.

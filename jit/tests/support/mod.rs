@@ -114,7 +114,7 @@ pub fn compiled(code: &[u8], start: &HartState, limit: u64, options: Options) ->
             Exit::Limit if hart.state().instret >= limit => break None,
             Exit::Missing => match jit.request(hart.state().pc) {
                 Request::Ready => false,
-                Request::Queued | Request::Later(_) | Request::Refused => true,
+                Request::Queued | Request::Later(_) | Request::Refused | Request::Kept(_) => true,
             },
             Exit::Limit | Exit::Interpret | Exit::Rounding => true,
             Exit::Replay => {
