@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 /// What the first boot needs of the kernel's modules; what these need follows.
 const MODULES: [&str; 3] = ["virtio_mmio", "virtio_blk", "ext4"];
 
-/// Mounts the disk, and starts the system there; the first time it configures itself instead.
+/// Mounts the disk, and starts the system there, or what `init=` on the command line says; the first
+/// time it configures itself instead.
 const INIT: &str = "#!/bin/busybox sh
 /bin/busybox --install -s /bin
-export PATH=/bin
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
@@ -23,9 +24,13 @@ n=0
 while [ ! -b /dev/vda ] && [ $n -lt 50 ]; do n=$((n + 1)); sleep 0.1; done
 mount -t ext4 -o ro /dev/vda /mnt || echo \"cannot mount the disk\"
 if [ ! -e /mnt/configure ]; then
+    init=/sbin/init
+    for word in $(cat /proc/cmdline); do
+        case $word in init=*) init=${word#init=} ;; esac
+    done
     umount /proc /sys
     umount -l /dev
-    exec switch_root /mnt /sbin/init
+    exec switch_root /mnt $init
 fi
 mount -o remount,rw /mnt
 mount -t proc proc /mnt/proc
