@@ -6,41 +6,6 @@ use frontend::*;
 use hart::{Cause, Trap};
 use support::*;
 
-fn addi(rd: u8, rs1: u8, imm: i32) -> Insn {
-    Insn::Addi(I {
-        rd: x(rd),
-        rs1: x(rs1),
-        imm,
-    })
-}
-fn add(rd: u8, rs1: u8, rs2: u8) -> Insn {
-    Insn::Add(R {
-        rd: x(rd),
-        rs1: x(rs1),
-        rs2: x(rs2),
-    })
-}
-fn ld(rd: u8, rs1: u8, imm: i32) -> Insn {
-    Insn::Ld(I {
-        rd: x(rd),
-        rs1: x(rs1),
-        imm,
-    })
-}
-fn sd(rs2: u8, rs1: u8, imm: i32) -> Insn {
-    Insn::Sd(S {
-        rs1: x(rs1),
-        rs2: x(rs2),
-        imm,
-    })
-}
-fn bne(rs1: u8, rs2: u8, imm: i32) -> Insn {
-    Insn::Bne(B {
-        rs1: x(rs1),
-        rs2: x(rs2),
-        imm,
-    })
-}
 fn jal(rd: u8, imm: i32) -> Insn {
     Insn::Jal(J { rd: x(rd), imm })
 }

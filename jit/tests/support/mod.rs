@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses some of it")]
 
-use frontend::{Insn, X};
+use frontend::{B, I, Insn, R, S, X};
 use hart::{HartState, Trap};
 use interp::Interp;
 use jit::{Exit, Jit, Options, Request};
@@ -194,4 +194,49 @@ fn compare(expected: &Outcome, found: &Outcome, counting: bool) {
 /// Register number `n`.
 pub fn x(n: u8) -> X {
     X::new(n)
+}
+
+/// `addi rd, rs1, imm`.
+pub fn addi(rd: u8, rs1: u8, imm: i32) -> Insn {
+    Insn::Addi(I {
+        rd: x(rd),
+        rs1: x(rs1),
+        imm,
+    })
+}
+
+/// `add rd, rs1, rs2`.
+pub fn add(rd: u8, rs1: u8, rs2: u8) -> Insn {
+    Insn::Add(R {
+        rd: x(rd),
+        rs1: x(rs1),
+        rs2: x(rs2),
+    })
+}
+
+/// `ld rd, imm(rs1)`.
+pub fn ld(rd: u8, rs1: u8, imm: i32) -> Insn {
+    Insn::Ld(I {
+        rd: x(rd),
+        rs1: x(rs1),
+        imm,
+    })
+}
+
+/// `sd rs2, imm(rs1)`.
+pub fn sd(rs2: u8, rs1: u8, imm: i32) -> Insn {
+    Insn::Sd(S {
+        rs1: x(rs1),
+        rs2: x(rs2),
+        imm,
+    })
+}
+
+/// `bne rs1, rs2, imm`.
+pub fn bne(rs1: u8, rs2: u8, imm: i32) -> Insn {
+    Insn::Bne(B {
+        rs1: x(rs1),
+        rs2: x(rs2),
+        imm,
+    })
 }
