@@ -4,7 +4,7 @@ use crate::handlers;
 use crate::threaded::Handler;
 use frontend::decode::{self, Decoded};
 use frontend::{Insn, Op};
-use hart::{Cause, Memory, Trap};
+use hart::{Cause, HartState, Memory, Trap};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -31,25 +31,29 @@ pub(crate) struct Record<M: Memory> {
 }
 
 impl<M: Memory> Record<M> {
-    /// Where the instruction lies.
+    /// Where the instruction lies, in the block that is being executed.
     #[inline(always)]
-    pub fn pc(&self, block: &Block<M>) -> u64 {
-        block.start.wrapping_add(u64::from(self.offset))
+    pub fn pc(&self, block: &Block<M>, hart: &HartState) -> u64 {
+        block.start(hart).wrapping_add(u64::from(self.offset))
     }
 
     /// Where the instruction after it lies.
     #[inline(always)]
-    pub fn next(&self, block: &Block<M>) -> u64 {
-        self.pc(block).wrapping_add(u64::from(self.len))
+    pub fn next(&self, block: &Block<M>, hart: &HartState) -> u64 {
+        self.pc(block, hart).wrapping_add(u64::from(self.len))
     }
 }
 
-/// The place of one start address in the cache. It never moves and lives as long as the cache, so
-/// that others can link to it; its contents come and go.
+/// The place of one start in the cache. It never moves and lives as long as the cache, so that others
+/// can link to it; its contents come and go.
+///
+/// What a machine's code pages hold may lie at any address, at several at a time too: a block does not
+/// know its own. While it is executed, the hart's pc is its start.
 pub(crate) struct Block<M: Memory> {
-    /// Where the block begins.
-    pub start: u64,
-    /// The code page that it begins on. The same address can be on others at other times.
+    /// Where the block begins, as far as that is always so: the whole address in a program, the
+    /// place on the page in a machine.
+    start: u64,
+    /// The code page that it begins on.
     pub page: u64,
     /// The code page that its last instruction reaches into, or [`Block::NO_PAGE`].
     pub last_page: Cell<u64>,
@@ -77,9 +81,9 @@ impl<M: Memory> Block<M> {
     pub const NO_PAGE: u64 = u64::MAX;
 
     /// An absent block.
-    pub fn absent(start: u64, page: u64, countdown: u64, sentinel: NonNull<Block<M>>) -> Block<M> {
+    pub fn absent(pc: u64, page: u64, countdown: u64, sentinel: NonNull<Block<M>>) -> Block<M> {
         Block {
-            start,
+            start: Self::place(pc),
             page,
             last_page: Cell::new(Self::NO_PAGE),
             length: Cell::new(Self::ABSENT),
@@ -91,22 +95,40 @@ impl<M: Memory> Block<M> {
         }
     }
 
+    /// What is always the same of an address: in a machine that on its page.
+    #[inline(always)]
+    pub fn place(pc: u64) -> u64 {
+        match M::SYSTEM {
+            true => pc % (1 << PAGE_BITS),
+            false => pc,
+        }
+    }
+
+    /// Where the block begins while it is executed.
+    #[inline(always)]
+    pub fn start(&self, hart: &HartState) -> u64 {
+        match M::SYSTEM {
+            true => hart.pc,
+            false => self.start,
+        }
+    }
+
     pub fn is_absent(&self) -> bool {
         self.length.get() == Self::ABSENT
     }
 
-    /// Whether its addresses lead to where it was decoded from.
+    /// Whether its addresses, from `pc` on, lead to where it was decoded from.
     #[inline(always)]
-    pub fn is_mapped(&self, mem: &M) -> bool {
-        mem.is_code_page(self.start, self.page)
-            && (self.last_page.get() == Self::NO_PAGE || self.ends_mapped(mem))
+    pub fn is_mapped(&self, pc: u64, mem: &M) -> bool {
+        mem.is_code_page(pc, self.page)
+            && (self.last_page.get() == Self::NO_PAGE || self.ends_mapped(pc, mem))
     }
 
     /// The same for the page that the last instruction reaches into, if it does.
     #[inline]
-    pub fn ends_mapped(&self, mem: &M) -> bool {
+    pub fn ends_mapped(&self, pc: u64, mem: &M) -> bool {
         let page = self.last_page.get();
-        let next = self.start.wrapping_add(1 << PAGE_BITS);
+        let next = pc.wrapping_add(1 << PAGE_BITS);
         page == Self::NO_PAGE || mem.is_code_page(next, page)
     }
 
@@ -130,13 +152,13 @@ impl<M: Memory> Block<M> {
         self.records.take();
     }
 
-    /// Decodes the block if its first instruction can be fetched and is legal. The pages are watched
-    /// before they are read.
-    pub fn fill(&self, mem: &M) -> Result<(), Trap> {
-        let first_page = self.start >> PAGE_BITS;
+    /// Decodes the block, which begins at `start` now, if its first instruction can be fetched and is
+    /// legal. The pages are watched before they are read.
+    pub fn fill(&self, start: u64, mem: &M) -> Result<(), Trap> {
+        let first_page = start >> PAGE_BITS;
         mem.watch_code(self.page);
         let mut records = Vec::new();
-        let mut pc = self.start;
+        let mut pc = start;
         let mut last_page = Self::NO_PAGE;
         // A block has to end with its page: only its last instruction may reach into the next.
         while records.len() < LONGEST && pc >> PAGE_BITS == first_page {
@@ -156,7 +178,7 @@ impl<M: Memory> Block<M> {
             };
             last_page = reached;
             // Both fit: a block has at most 64 instructions of 4 bytes.
-            let (offset, index) = ((pc - self.start) as u16, records.len() as u8);
+            let (offset, index) = ((pc - start) as u16, records.len() as u8);
             let handler = handlers::handler(&insn);
             records.push(Record {
                 handler,

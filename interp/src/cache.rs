@@ -1,4 +1,4 @@
-//! The cache of decoded blocks, by start address and code page.
+//! The cache of decoded blocks, by code page and place on it.
 
 use crate::block::Block;
 use hart::Memory;
@@ -72,7 +72,8 @@ impl<M: Memory> Cache<M> {
         if start == pc && unsafe { block.as_ref() }.page == page {
             return block;
         }
-        let block = *self.blocks.entry((pc, page)).or_insert_with(|| {
+        let key = (Block::<M>::place(pc), page);
+        let block = *self.blocks.entry(key).or_insert_with(|| {
             let early = self.early.as_ref().is_some_and(|early| early(pc));
             let countdown = if early { 1 } else { self.threshold };
             leak(Block::absent(pc, page, countdown, self.sentinel))
@@ -83,7 +84,7 @@ impl<M: Memory> Cache<M> {
 
     /// The same, if there is one.
     pub fn known(&self, pc: u64, page: u64) -> Option<NonNull<Block<M>>> {
-        self.blocks.get(&(pc, page)).copied()
+        self.blocks.get(&(Block::<M>::place(pc), page)).copied()
     }
 
     /// Notes which pages a block that has just been decoded lies on.

@@ -19,16 +19,17 @@ macro_rules! go_on {
 }
 pub(crate) use go_on;
 
-/// Goes on to a block if nothing is in the way, else to `$blocked`, which is told whether the
+/// Goes on to a block, at `pc`, if nothing is in the way, else to `$blocked`, which is told whether the
 /// block is hot. That it is a function with the arguments of a handler keeps this short: it works out again what only it
 /// needs.
 macro_rules! enter {
-    ($hart:ident, $mem:ident, $cx:ident, $budget:ident, $from:ident, $record:ident, $to:expr, $blocked:ident) => {{
+    ($hart:ident, $mem:ident, $cx:ident, $budget:ident, $from:ident, $record:ident, $to:expr, $pc:expr, $blocked:ident) => {{
         let to: NonNull<Block<M>> = $to;
+        let pc: u64 = $pc;
         // SAFETY: links and the jump cache lead to live blocks.
         let block = unsafe { to.as_ref() };
         let left = $budget - block.length.get();
-        let elsewhere = M::SYSTEM && !block.is_mapped($mem);
+        let elsewhere = M::SYSTEM && !block.is_mapped(pc, $mem);
         if left < 0 || elsewhere || $cx.poll.load(Ordering::Relaxed) != 0 {
             // SAFETY: the caller's promise.
             return unsafe { $blocked::<M, false>($hart, $mem, $cx, $budget, $from, $record) };
@@ -36,6 +37,9 @@ macro_rules! enter {
         if block.arrive() {
             // SAFETY: the caller's promise.
             return unsafe { $blocked::<M, true>($hart, $mem, $cx, $budget, $from, $record) };
+        }
+        if M::SYSTEM {
+            $hart.pc = pc;
         }
         go_on!($hart, $mem, $cx, left, to, block.first.get())
     }};
@@ -47,18 +51,19 @@ handler! {
     #[inline(always)]
     pub(crate) fn next<M>(hart, mem, cx, budget, block, record) {
         // SAFETY: the caller's promise.
-        let to = unsafe { block.as_ref() }.next.get();
-        enter!(hart, mem, cx, budget, block, record, to, next_blocked)
+        let (this, last) = unsafe { (block.as_ref(), record.as_ref()) };
+        let (to, pc) = (this.next.get(), last.next(this, hart));
+        enter!(hart, mem, cx, budget, block, record, to, pc, next_blocked)
     }
 }
 
 handler! {
-    /// Goes on from a jump or branch to its target.
+    /// Goes on from a jump or branch to its target, which a machine's hart has as its pc.
     #[inline(always)]
     pub(crate) fn target<M>(hart, mem, cx, budget, block, record) {
         // SAFETY: the caller's promise.
         let to = unsafe { block.as_ref() }.target.get();
-        enter!(hart, mem, cx, budget, block, record, to, target_blocked)
+        enter!(hart, mem, cx, budget, block, record, to, hart.pc, target_blocked)
     }
 }
 
@@ -71,7 +76,7 @@ handler! {
             // SAFETY: the caller's promise.
             return unsafe { computed_blocked::<M, false>(hart, mem, cx, budget, block, record) };
         }
-        enter!(hart, mem, cx, budget, block, record, to, computed_blocked)
+        enter!(hart, mem, cx, budget, block, record, to, hart.pc, computed_blocked)
     }
 }
 
@@ -81,7 +86,7 @@ handler! {
     #[inline(never)]
     fn next_blocked<M, const HOT: bool>(hart, _mem, cx, budget, block, record) {
         // SAFETY: the caller's promise.
-        let pc = unsafe { record.as_ref().next(block.as_ref()) };
+        let pc = unsafe { record.as_ref().next(block.as_ref(), hart) };
         stop(hart, cx, pc, budget, why::<M, HOT>(Edge::Next(block)));
     }
 }
@@ -93,8 +98,14 @@ handler! {
     fn target_blocked<M, const HOT: bool>(hart, _mem, cx, budget, block, record) {
         // SAFETY: the caller's promise.
         let (this, record) = unsafe { (block.as_ref(), record.as_ref()) };
-        // Only instructions with a target get here, so the alternative does not arise.
-        let pc = record.insn.direct_target(record.pc(this)).unwrap_or(record.next(this));
+        let pc = match M::SYSTEM {
+            true => hart.pc,
+            // Only instructions with a target get here, so the alternative does not arise.
+            false => {
+                let next = record.next(this, hart);
+                record.insn.direct_target(record.pc(this, hart)).unwrap_or(next)
+            }
+        };
         stop(hart, cx, pc, budget, why::<M, HOT>(Edge::Target(block)));
     }
 }

@@ -25,14 +25,8 @@ macro_rules! perform {
             // It is the last of the block, and has not retired.
             $hart.instret = $cx.limit - $budget as u64 - 1;
         }
-        one::$name(
-            &record.insn,
-            record.pc(block),
-            record.next(block),
-            $hart,
-            $mem,
-            &$cx.clock,
-        )
+        let (pc, next) = (record.pc(block, $hart), record.next(block, $hart));
+        one::$name(&record.insn, pc, next, $hart, $mem, &$cx.clock)
     }};
 }
 
@@ -77,10 +71,13 @@ macro_rules! handlers {
                         Ok(Flow::Next) => {
                             proceed!($name, hart, mem, cx, budget, block, record);
                         }
-                        // SAFETY: the caller's promise.
-                        Ok(Flow::Jump(_)) => unsafe {
-                            edge::target(hart, mem, cx, budget, block, record)
-                        },
+                        Ok(Flow::Jump(pc)) => {
+                            if M::SYSTEM {
+                                hart.pc = pc;
+                            }
+                            // SAFETY: the caller's promise.
+                            unsafe { edge::target(hart, mem, cx, budget, block, record) }
+                        }
                         Ok(Flow::Indirect(pc)) => {
                             hart.pc = pc;
                             // SAFETY: the caller's promise.
@@ -88,7 +85,7 @@ macro_rules! handlers {
                         }
                         Ok(Flow::FenceI) => {
                             // SAFETY: the caller's promise.
-                            let next = unsafe { record.as_ref().next(block.as_ref()) };
+                            let next = unsafe { record.as_ref().next(block.as_ref(), hart) };
                             stop(hart, cx, next, budget, Stop::FenceI);
                         }
                         // Only instructions with a long handler.

@@ -183,12 +183,12 @@ impl<M: Memory> Interp<M> {
         let place = self.cache.block(pc, mem.code_page(pc)?);
         // SAFETY: blocks live as long as the cache, unless it is cleared.
         let block = unsafe { place.as_ref() };
-        if M::SYSTEM && !block.is_absent() && !block.ends_mapped(mem) {
+        if M::SYSTEM && !block.is_absent() && !block.ends_mapped(pc, mem) {
             // Its last instruction reaches into a page that is another one now.
             self.cache.empty(place);
         }
         if block.is_absent() {
-            block.fill(mem)?;
+            block.fill(pc, mem)?;
             self.cache.note_pages(place);
         }
         Ok(place)

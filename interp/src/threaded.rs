@@ -106,7 +106,7 @@ impl<'a, M: Memory> Context<'a, M> {
     }
 }
 
-/// Runs from the start of `block`, whose length `budget` covers, until something stops it.
+/// Runs from the start of `block`, where the hart's pc is, and whose length `budget` covers, until something stops it.
 ///
 /// # Safety
 /// The block is filled. It, and every block that it or the jump cache leads to, lives until `run`
@@ -154,7 +154,7 @@ pub(crate) fn stop_by_trap<M: Memory>(
     stop(
         hart,
         cx,
-        record.pc(block),
+        record.pc(block, hart),
         budget + not_retired,
         Stop::Trap(trap),
     );
@@ -172,11 +172,12 @@ handler! {
             let left = budget + this.length.get() - i64::from(insn.index);
             mem.set_instret(cx.limit - left as u64);
         }
-        match execute(&insn.insn, insn.pc(this), insn.next(this), hart, mem, &cx.clock) {
+        let (pc, next) = (insn.pc(this, hart), insn.next(this, hart));
+        match execute(&insn.insn, pc, next, hart, mem, &cx.clock) {
             // Something outside has changed, and is to be seen before the next instruction.
             Ok(_) if M::SYSTEM && mem.wants_attention() => {
                 let left = this.length.get() - i64::from(insn.index) - 1;
-                stop(hart, cx, insn.next(this), budget + left, Stop::Attention);
+                stop(hart, cx, next, budget + left, Stop::Attention);
             }
             // Only loads, stores and what always traps get here: none of them ends a block and
             // retires.

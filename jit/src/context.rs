@@ -21,7 +21,8 @@ pub struct JumpSlot {
     pub pc: u64,
     /// The region's host code.
     pub function: u64,
-    /// Which of the region's entries.
+    /// Which of the region's entries. Whole machines: and how far the region lies from where it lay when
+    /// it was compiled, a number of whole pages.
     pub entry: u64,
     /// Whole machines: the [`Context::key`] for which that holds.
     pub key: u64,
@@ -99,6 +100,8 @@ pub struct Context {
     pub memory: *const SystemMemory,
     /// Whole machines: what `left` counts down to.
     pub limit: u64,
+    /// Whole machines: how far the code that runs lies from where it lay when it was compiled.
+    pub moved: u64,
 }
 
 impl Context {
@@ -166,6 +169,7 @@ pub mod offset {
     pub const ENTRIES: i32 = offset_of!(Context, entries) as i32;
     pub const JUMPS: usize = offset_of!(Context, jumps);
     pub const KEY: usize = offset_of!(Context, key);
+    pub const MOVED: i32 = offset_of!(Context, moved) as i32;
     pub const STATUS: i32 = SCRATCH + offset_of!(Scratch, status) as i32;
     pub const RESULT: i32 = SCRATCH + offset_of!(Scratch, result) as i32;
     pub const JUMP_CACHE: i32 = offset_of!(Context, jump_cache) as i32;

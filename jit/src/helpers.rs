@@ -196,7 +196,7 @@ pub extern "C" fn translate(context: *mut Context) {
         hart.scratch.result = host;
         return;
     }
-    hart.state.pc = site.checkpoint.pc;
+    hart.state.pc = site.checkpoint.pc.wrapping_add(hart.moved);
     hart.left = hart.left.wrapping_sub(site.checkpoint.retired.into());
     // SAFETY: the thunk called from compiled code that `SystemHart::run` has entered with this
     // context. Nothing here is to be dropped, and there is nothing else in between.

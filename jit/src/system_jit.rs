@@ -1,10 +1,11 @@
 //! The compiled code of a whole machine.
 //!
-//! A region is made of pages at addresses, and remembers both. It may be entered while its addresses
-//! lead to these pages, whatever the address space: neither a switch of those nor a fence throws any
-//! code away. Each hart looks that up when it first goes to an entry, and notes it in its jump cache,
-//! together with the key for which it holds; compiled code goes from region to region by the jump
-//! cache alone.
+//! A region is made of code pages that lie in certain distances from each other, and remembers both.
+//! It may be entered wherever they lie so, whatever the address space and the address: neither a switch
+//! of those nor a fence throws any code away, and a library is compiled once for all programs. What
+//! depends on the address is worked out when it runs, from how far the region was moved. Each hart looks
+//! that up when it first goes to an entry, and notes it in its jump cache, together with the key for
+//! which it holds; compiled code goes from region to region by the jump cache alone.
 //!
 //! Regions may overlap: a loop in the middle of a function, hot before the function was, is code of
 //! its own, to which the function's jumps.
@@ -15,22 +16,29 @@ use crate::host::cpu_time;
 use crate::{Error, Options, Stats};
 use frontend::Region;
 use hart::{Memory, SystemMemory};
-use memory::PAGE_BITS;
+use memory::{PAGE, PAGE_BITS};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// An address, and the code page behind it.
+/// A place on a code page: its number there, and the page.
 type Place = (u64, u64);
+
+fn place_of(pc: u64, page: u64) -> Place {
+    (pc % PAGE, page)
+}
+
+/// Regions that begin at one place, at most: whatever is beside it.
+const MOST_AT_A_PLACE: usize = 8;
 
 /// A region with code.
 struct Record {
-    /// The page numbers of its addresses, and the code pages that those led to.
+    /// The page numbers of its addresses when it was compiled, and the code pages that those led to.
     pages: Vec<(u64, u64)>,
     /// Whether it holds floating-point instructions, which may be forbidden.
     floats: bool,
-    /// Where it begins.
-    entries: Vec<Place>,
+    /// Where it begins: the addresses then, and the code pages.
+    entries: Vec<(u64, u64)>,
     /// Keeps alive what its code points to.
     links: Arc<Links>,
 }
@@ -41,7 +49,8 @@ pub struct SystemJit {
     compiler: Option<Compiler>,
     /// What all code is part of.
     generation: Option<Arc<Shared>>,
-    entries: FxHashMap<Place, (Arc<Record>, usize)>,
+    /// What begins at a place, seldom more than one: the same page can lie beside others.
+    entries: FxHashMap<Place, Vec<(Arc<Record>, usize)>>,
     by_page: FxHashMap<u64, Vec<Arc<Record>>>,
     /// Another one whenever code is dropped, and for each compiler.
     epoch: u64,
@@ -60,6 +69,8 @@ impl SystemJit {
             counting: true,
             system: true,
             background: false,
+            // The number of an entry has room beside how far the region was moved.
+            region_size: options.region_size.min(PAGE as usize - 1),
             ..options
         };
         crate::compiler::isa(&options)?;
@@ -95,16 +106,26 @@ impl SystemJit {
         self.generation.as_ref()
     }
 
-    /// The code at `pc`, if it may be entered.
+    /// The code at `pc`, if it may be entered. The entry tells how far it was moved, too.
     pub(crate) fn find(&self, pc: u64, memory: &SystemMemory) -> Option<Descriptor> {
         let page = memory.code_page_of(pc)?;
-        let (record, index) = self.entries.get(&(pc, page))?;
-        let elsewhere =
-            |&(number, page): &(u64, u64)| memory.code_page_of(number << PAGE_BITS) != Some(page);
-        if record.floats && !memory.may_float() || record.pages.iter().any(elsewhere) {
-            return None;
-        }
-        record.links.descriptors.get(*index).copied()
+        let known = self.entries.get(&place_of(pc, page))?;
+        known.iter().find_map(|(record, index)| {
+            let descriptor = record.links.descriptors.get(*index)?;
+            let moved = pc.wrapping_sub(descriptor.pc);
+            let elsewhere = |&(number, page): &(u64, u64)| {
+                let va = (number << PAGE_BITS).wrapping_add(moved);
+                memory.code_page_of(va) != Some(page)
+            };
+            if record.floats && !memory.may_float() || record.pages.iter().any(elsewhere) {
+                return None;
+            }
+            Some(Descriptor {
+                pc,
+                entry: descriptor.entry | moved,
+                ..*descriptor
+            })
+        })
     }
 
     /// Compiles the code around `pc`, as far as it is `warm`, which is asked of addresses and their
@@ -133,7 +154,7 @@ impl SystemJit {
         let Ok(compiled) = compiled else {
             return false;
         };
-        self.publish(&region, compiled, &pages);
+        self.publish(&region, compiled, &pages, memory);
         self.find(pc, memory).is_some()
     }
 
@@ -147,8 +168,8 @@ impl SystemJit {
     ) -> Region {
         let page = |va: u64| memory.code_page_of(va);
         let foreign = |at: u64| {
-            let other = page(at).is_some_and(|page| self.entries.contains_key(&(at, page)));
-            other || self.options.one_block && at != pc
+            let known = |page| self.entries.contains_key(&place_of(at, page));
+            at != pc && (self.options.one_block || page(at).is_some_and(known))
         };
         let wanted = |at: u64| page(at).is_some_and(|page| warm(at, page));
         let fetch = |va: u64| {
@@ -162,7 +183,13 @@ impl SystemJit {
         Region::discover_within(&[pc], self.options.region_size, foreign, wanted, fetch)
     }
 
-    fn publish(&mut self, region: &Region, compiled: Compiled, pages: &FxHashMap<u64, u64>) {
+    fn publish(
+        &mut self,
+        region: &Region,
+        compiled: Compiled,
+        pages: &FxHashMap<u64, u64>,
+        memory: &SystemMemory,
+    ) {
         let old = self.generation.as_ref();
         if old.is_some_and(|old| !Arc::ptr_eq(old, &compiled.generation)) {
             self.clear();
@@ -179,7 +206,7 @@ impl SystemJit {
         let new: Vec<(usize, Place)> = descriptors
             .enumerate()
             .filter_map(|(index, descriptor)| Some((index, place(descriptor.pc)?)))
-            .filter(|(_, place)| !self.entries.contains_key(place))
+            .filter(|(_, (pc, _))| self.find(*pc, memory).is_none())
             .collect();
         let numbers = region.pages();
         let record = Arc::new(Record {
@@ -194,8 +221,12 @@ impl SystemJit {
             entries: new.iter().map(|(_, place)| *place).collect(),
             links: compiled.links.clone(),
         });
-        for (index, place) in new {
-            self.entries.insert(place, (record.clone(), index));
+        for (index, (pc, page)) in new {
+            let known = self.entries.entry(place_of(pc, page)).or_default();
+            if known.len() >= MOST_AT_A_PLACE {
+                known.remove(0);
+            }
+            known.push((record.clone(), index));
         }
         let distinct: FxHashSet<u64> = record.pages.iter().map(|(_, page)| *page).collect();
         for page in distinct {
@@ -210,11 +241,14 @@ impl SystemJit {
         for page in pages {
             for record in self.by_page.remove(page).unwrap_or_default() {
                 self.stats.dropped += 1;
-                for place in &record.entries {
-                    let own = |(other, _): &(Arc<Record>, usize)| Arc::ptr_eq(other, &record);
-                    if self.entries.get(place).is_some_and(own) {
-                        self.entries.remove(place);
-                        dropped.push(*place);
+                for &(pc, page) in &record.entries {
+                    let place = place_of(pc, page);
+                    if let Some(known) = self.entries.get_mut(&place) {
+                        known.retain(|(other, _)| !Arc::ptr_eq(other, &record));
+                        if known.is_empty() {
+                            self.entries.remove(&place);
+                        }
+                        dropped.push((pc, page));
                     }
                 }
                 for (_, other) in &record.pages {

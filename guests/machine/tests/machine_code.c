@@ -138,6 +138,29 @@ static void across(u64 mode) {
     expect("across pages: tval", mode, trap.tval, VA(4));
 }
 
+// Code that depends on its address, at several of them; and one page beside several others.
+static void moved(u64 mode) {
+    u64 flags = mode == U ? CODE | USER : CODE;
+    u32 *code = page[3];
+    code[0] = 0x00000517; // auipc a0, 0
+    code[1] = 0x004002ef; // jal t0, 4
+    code[2] = 0x00550533; // add a0, a0, t0
+    code[3] = RET;
+    code[16] = 0x0000206f; // jal zero, 8192
+    for (u64 n = 0; n < 3; n++)
+        page[n][16] = LI(n + 9), page[n][17] = RET;
+    __asm__ volatile("fence.i" ::: "memory");
+    for (u64 round = 0; round < 4; round++) {
+        for (u64 n = 10; n < 20; n += 3) {
+            leaves[0][n] = PTE(page[3], flags);
+            leaves[0][n + 2] = PTE(page[n % 4 % 3], flags);
+            fence(VA(n), 1), fence(VA(n + 2), 1);
+            expect("moved", mode, calls(mode, VA(n)), 2 * VA(n) + 8);
+            expect("moved, beside another", mode, calls(mode, VA(n) + 64), n % 4 % 3 + 9);
+        }
+    }
+}
+
 int main(void) {
     open_pmp();
     for (u64 space = 0; space < 2; space++) {
@@ -156,6 +179,7 @@ int main(void) {
         switches(mode);
         written(mode);
         across(mode);
+        moved(mode);
     }
     return failures;
 }

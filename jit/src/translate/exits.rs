@@ -69,9 +69,19 @@ impl Translator<'_, '_> {
         self.now.registers.dirty = 0;
     }
 
+    /// The address of something in the region, or in a fixed distance from it.
+    pub(super) fn pc_value(&mut self, pc: u64) -> Value {
+        let address = self.b.ins().iconst(types::I64, pc as i64);
+        if !self.settings.system {
+            return address;
+        }
+        let moved = self.moved();
+        self.b.ins().iadd(moved, address)
+    }
+
     /// Returns to `JitHart::run`; the next instruction is at `pc`.
     pub(super) fn leave(&mut self, code: u64, pc: u64) {
-        let pc = self.b.ins().iconst(types::I64, pc as i64);
+        let pc = self.pc_value(pc);
         self.leave_to(code, pc);
     }
 
@@ -97,7 +107,11 @@ impl Translator<'_, '_> {
         {
             // A call of itself needs no slot: whoever may run this code may run it again.
             let own = self.linker.own(self.b.func);
-            let entry = self.b.ins().iconst(types::I64, entry as i64);
+            let mut entry = self.b.ins().iconst(types::I64, entry as i64);
+            if self.settings.system {
+                let moved = self.moved();
+                entry = self.b.ins().bor(moved, entry);
+            }
             let (sp, a0) = (self.read(X::SP.index()), self.read(X::A0.index()));
             self.b
                 .ins()
@@ -105,7 +119,7 @@ impl Translator<'_, '_> {
             return;
         }
         if self.settings.system {
-            let pc = self.b.ins().iconst(types::I64, pc as i64);
+            let pc = self.pc_value(pc);
             return self.go_on(pc);
         }
         let slot = self.linker.slot(pc, self.b.func);

@@ -33,8 +33,10 @@ impl Translator<'_, '_> {
                 .load(types::I64, trusted(), self.context, offset::LEFT);
             self.b.def_var(self.left, left);
         }
+        let mut which = params[1];
         if self.settings.system {
-            self.check_all(params[1]);
+            which = self.settle_down(which);
+            self.check_all(which);
         }
         let entries = self.graph.entries.clone();
         let Some((&(_, last), others)) = entries.split_last() else {
@@ -48,7 +50,7 @@ impl Translator<'_, '_> {
                 let meant = self
                     .b
                     .ins()
-                    .icmp_imm_u(IntCC::NotEqual, params[1], index as i64);
+                    .icmp_imm_u(IntCC::NotEqual, which, index as i64);
                 let edge = self.unless(meant);
                 self.aside(edge, |t| t.enter_at(id));
             }
@@ -62,7 +64,7 @@ impl Translator<'_, '_> {
         let default = calls[calls.len() - 1];
         let table = JumpTableData::new(default, &calls[..calls.len() - 1]);
         let table = self.b.create_jump_table(table);
-        let entry = self.b.ins().ireduce(types::I32, params[1]);
+        let entry = self.b.ins().ireduce(types::I32, which);
         self.b.ins().br_table(entry, table);
         for (edge, (_, id)) in edges.into_iter().zip(entries) {
             self.b.seal_block(edge);
@@ -165,7 +167,7 @@ impl Translator<'_, '_> {
         } else {
             self.b.ins().iadd_imm_s(base, offset)
         };
-        let link = self.b.ins().iconst(types::I64, step.next() as i64);
+        let link = self.pc_value(step.next());
         self.set(o.rd, link);
         self.retire();
         self.now.facts.step(step);

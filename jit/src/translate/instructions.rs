@@ -15,8 +15,8 @@ impl Translator<'_, '_> {
         match step.insn {
             // RV32I and RV64I.
             Insn::Lui(o) => self.constant(o.rd, imm(o.imm) as u64),
-            Insn::Auipc(o) => self.constant(o.rd, pc.wrapping_add_signed(imm(o.imm))),
-            Insn::Jal(o) => self.constant(o.rd, next),
+            Insn::Auipc(o) => self.near(o.rd, pc.wrapping_add_signed(imm(o.imm))),
+            Insn::Jal(o) => self.near(o.rd, next),
             // Node ends, see `flow.rs`.
             Insn::Jalr(_) | Insn::Ecall(_) | Insn::Ebreak(_) | Insn::FenceI(_) => {
                 self.interpret(pc)

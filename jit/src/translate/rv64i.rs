@@ -14,6 +14,12 @@ impl<'f> Translator<'_, 'f> {
         self.set(rd, value);
     }
 
+    /// `rd` becomes an address that lies in a fixed distance from the instruction.
+    pub(super) fn near(&mut self, rd: X, address: u64) {
+        let value = self.pc_value(address);
+        self.set(rd, value);
+    }
+
     /// `rd = f(rs1)`.
     pub(super) fn unary(
         &mut self,

@@ -152,6 +152,22 @@ impl Translator<'_, '_> {
             .return_call(dispatch, &[self.context, target, sp, a0]);
     }
 
+    /// Where the region is entered: takes note of where it lies now. The number of the entry.
+    pub(super) fn settle_down(&mut self, entry: Value) -> Value {
+        let moved = self.b.ins().band_imm_s(entry, -(PAGE as i64));
+        self.b
+            .ins()
+            .store(trusted(), moved, self.context, offset::MOVED);
+        self.b.ins().band_imm_u(entry, PAGE as i64 - 1)
+    }
+
+    /// How far the region lies from where it lay when it was compiled.
+    pub(super) fn moved(&mut self) -> Value {
+        self.b
+            .ins()
+            .load(types::I64, trusted(), self.context, offset::MOVED)
+    }
+
     /// Where the region is entered: comes back to the engine if what is left does not cover the way
     /// from any entry to the next check.
     pub(super) fn check_all(&mut self, entry: Value) {
@@ -169,6 +185,8 @@ impl Translator<'_, '_> {
             let offset = t.b.ins().ishl_imm_u(entry, 3);
             let at = t.b.ins().iadd(table, offset);
             let pc = t.b.ins().load(types::I64, trusted(), at, 0);
+            let moved = t.moved();
+            let pc = t.b.ins().iadd(pc, moved);
             t.leave_to(code::LIMIT, pc);
         });
     }
@@ -213,7 +231,7 @@ impl Translator<'_, '_> {
             t.set(rd, old);
             t.now.retired += 1;
             t.finish();
-            let next = t.b.ins().iconst(types::I64, next as i64);
+            let next = t.pc_value(next);
             t.b.ins().store(trusted(), next, t.context, offset::PC);
             t.b.ins().return_(&[status]);
         });
@@ -224,9 +242,9 @@ impl Translator<'_, '_> {
     pub(super) fn privileged(&mut self, step: &Step) {
         self.finish();
         let context = self.context;
-        let pc = self.b.ins().iconst(types::I64, step.pc as i64);
+        let pc = self.pc_value(step.pc);
         self.b.ins().store(trusted(), pc, context, offset::PC);
-        let next = self.b.ins().iconst(types::I64, step.next() as i64);
+        let next = self.pc_value(step.next());
         let bits = u64::from(step.insn.encode());
         self.call_helper(Helper::Privileged, &[next], bits);
         let status = self
