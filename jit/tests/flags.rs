@@ -158,6 +158,18 @@ fn a_nan_is_canonical_wherever_it_is_looked_at() {
 }
 
 #[test]
+fn a_nan_is_canonical_too_if_what_is_made_of_it_is_checked_at_once() {
+    // fsqrt.d ft2,fa3; fmul.d fa4,ft3,ft2; fsgnj.s ft3,ft4,fa4; ecall: fa4 is used as a double and
+    // as a single.
+    let roots = [0xf153, 0x5a06, 0xf753, 0x1221, 0x01d3, 0x20e2];
+    let code = bytes(&[&roots[..], &ECALL[..]].concat());
+    let mut state = floats();
+    state.f[13] = 0xffff_ffff_3f80_0001;
+    let outcome = both(&code, &state);
+    assert_eq!(outcome.state.f[2], 0x7ff8_0000_0000_0000);
+}
+
+#[test]
 fn every_rounding_mode_rounds_as_frm_says() {
     // fdiv.d ft2,fa0,fa1; ecall
     let code = bytes(&[&DIVIDE[..], &ECALL[..]].concat());

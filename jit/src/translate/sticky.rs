@@ -80,16 +80,21 @@ impl Translator<'_, '_> {
     pub(super) fn raise(&mut self, value: Value, operands: &[Value], rd: F, ty: Type) {
         self.raises(value);
         self.set_float(rd, ty, value);
+        if self.classes[rd.index()] == Class::Mixed {
+            // A register that is a vector here is made canonical as the scalar that it is now. It
+            // does not stand for its operands: those still have to be checked.
+            let checked = self.canonical(&[value], &[value]);
+            if let [checked] = checked[..] {
+                self.set_float(rd, ty, checked);
+            }
+            return;
+        }
         let unchecked = &mut self.now.unchecked;
         unchecked
             .results
             .retain(|result| !operands.contains(result));
         unchecked.results.push(value);
         unchecked.registers |= 1 << rd.index();
-        if self.classes[rd.index()] == Class::Mixed {
-            // A register that is a vector here is made canonical as the scalar that it is now.
-            self.check_mixed(rd, ty, value);
-        }
     }
 
     /// Before anything but arithmetic looks at `f[r]`.
@@ -112,15 +117,6 @@ impl Translator<'_, '_> {
         let checked = self.canonical(&results, &values);
         for (variable, value) in variables.into_iter().zip(checked) {
             self.b.def_var(variable, value);
-        }
-    }
-
-    fn check_mixed(&mut self, rd: F, ty: Type, value: Value) {
-        self.now.unchecked.results.retain(|&result| result != value);
-        self.now.unchecked.overwritten(32 + rd.index());
-        let checked = self.canonical(&[value], &[value]);
-        if let [checked] = checked[..] {
-            self.set_float(rd, ty, checked);
         }
     }
 
