@@ -1,7 +1,7 @@
 //! Starting a program: the one way in for the command line, tests and users of the library.
 
 use crate::symbols::Symbols;
-use crate::{Engine, EngineKind, EngineOptions, Error};
+use crate::{Engine, EngineKind, EngineOptions, Error, translations};
 use linux::observer::Observer;
 use linux::{Config, Exit, Process, Program, Progress, Schedule};
 use memory::UserSpace;
@@ -65,6 +65,7 @@ impl Launch {
 
     /// Loads the program. Nothing of it has run yet.
     pub fn start(self) -> Result<Running, Error> {
+        translations::refuse_grants(&self.config.grants, self.engine.translations.as_ref())?;
         let space = Arc::new(UserSpace::reserve()?);
         let engine = Engine::new(space.clone(), self.engine)?;
         let mut process = Process::start(self.config, &self.program, space, engine.cpu())?;

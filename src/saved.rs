@@ -2,7 +2,7 @@
 
 use crate::launch::Running;
 use crate::snapshot::{Kind, Meta, Reader, Subject, Writer, space};
-use crate::{Engine, EngineOptions, Error};
+use crate::{Engine, EngineOptions, Error, translations};
 use linux::{Config, Process, ProcessImage, Progress};
 use memory::UserSpace;
 use std::hash::{BuildHasher, RandomState};
@@ -55,6 +55,7 @@ pub fn resume(path: &Path, engine: EngineOptions) -> Result<Running, Error> {
     let meta: Meta = reader.needed(Kind::Meta, "a snapshot")?;
     let config: Config = reader.needed(Kind::Config, "a process")?;
     let image: ProcessImage = reader.needed(Kind::Process, "a process")?;
+    translations::refuse_grants(&config.grants, engine.translations.as_ref())?;
     let space = Arc::new(UserSpace::reserve()?);
     // A file behind a shared mapping may have changed since: the guest goes on with what it saw.
     space::restore(&reader, &space, &|_, _| None)?;

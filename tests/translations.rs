@@ -198,3 +198,34 @@ fn a_guest_cannot_be_let_at_the_code_that_is_kept() {
         assert_eq!(with(grant, ":ro").code, 0);
     }
 }
+
+/// Later runs use the folder, so it does not matter that this one keeps nothing there.
+#[test]
+fn no_guest_may_write_where_later_runs_look_for_code() {
+    let scratch = Scratch::new("kept-usual");
+    let shared = scratch.path().to_str().unwrap();
+    let machine = guest("machine_traps");
+    let machine = machine.to_str().unwrap();
+    let hello = guest("hello");
+    let hello = hello.to_str().unwrap();
+    let bhv = |arguments: &[&str], caches: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bhv"));
+        command.args(arguments).env("XDG_CACHE_HOME", caches);
+        wait(command, PATIENCE)
+    };
+    let run = ["run", "--translations", "none", "--dir", shared, hello];
+    let share = format!("files={shared}");
+    let boot = ["boot", "--kernel", machine, "--share", &share];
+    let elsewhere = Scratch::new("kept-elsewhere");
+    for arguments in [&run[..], &boot[..]] {
+        // There is nothing yet at either place: the guest could make it.
+        let refused = bhv(arguments, &scratch.path().join("caches"));
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.code, 2, "{said}");
+        assert!(said.contains("runs on the host"), "{said}");
+        let done = bhv(arguments, elsewhere.path());
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(!said.contains("runs on the host"), "{said}");
+    }
+    assert_eq!(bhv(&run, elsewhere.path()).code, 0);
+}

@@ -106,7 +106,8 @@ impl<'a, M: Memory> Context<'a, M> {
     }
 }
 
-/// Runs from the start of `block`, where the hart's pc is, and whose length `budget` covers, until something stops it.
+/// Runs from the start of `block`, where the hart's pc is, and whose length `budget` covers, until
+/// something stops it.
 ///
 /// # Safety
 /// The block is filled. It, and every block that it or the jump cache leads to, lives until `run`

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -210,9 +210,6 @@ impl GuestOptions {
             launch.config.grants.push(linux::Grant::parse(dir)?);
         }
         launch.engine = engine.engine(engine.exact)?;
-        if let Some(folder) = &launch.engine.translations {
-            refuse_grants_over(folder, &launch.config.grants)?;
-        }
         Ok(launch)
     }
 
@@ -243,29 +240,6 @@ impl GuestOptions {
         }
         Ok(environment)
     }
-}
-
-/// A guest that can write compiled code could have anything run on the host.
-fn refuse_grants_over(folder: &Folder, grants: &[linux::Grant]) -> Result<(), Error> {
-    let folder = folder.path();
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    for grant in grants {
-        let (folder_at, grant_at) = (real(folder), real(&grant.host));
-        let nested = folder_at.starts_with(&grant_at) || grant_at.starts_with(&folder_at);
-        if grant.writable && nested {
-            return Err(Error::usage(
-                format!(
-                    "--dir {} would let the guest write {}, where compiled code is kept that runs \
-                     on the host",
-                    grant.host.display(),
-                    folder.display()
-                ),
-                "grant another folder, or this one with :ro, or keep compiled code elsewhere \
-                 with --translations DIR",
-            ));
-        }
-    }
-    Ok(())
 }
 
 impl EngineOptions {

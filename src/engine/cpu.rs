@@ -381,10 +381,14 @@ impl Cpu for EngineCpu {
     }
 
     fn fork(&mut self, fork: &mut dyn FnMut() -> bool) -> bool {
-        match &self.engine.jit {
+        // Held, so that the child does not find it taken by a thread that it has not got.
+        let kept = self.engine.lock_kept();
+        let is_child = match &self.engine.jit {
             Some(jit) => jit.fork(fork, |&child| child),
             None => fork(),
-        }
+        };
+        drop(kept);
+        is_child
     }
 }
 

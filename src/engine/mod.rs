@@ -14,7 +14,7 @@ use jit::Jit;
 use memory::UserSpace;
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Which tiers there are.
@@ -120,8 +120,11 @@ impl Engine {
 
     /// What was kept of the program that runs, if anything is.
     fn kept(&self) -> Option<Arc<Kept>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.clone()
+        self.lock_kept().clone()
+    }
+
+    fn lock_kept(&self) -> MutexGuard<'_, Option<Arc<Kept>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks for what was kept of a program that is about to run in place of what ran before.
@@ -138,7 +141,7 @@ impl Engine {
         let covered = kept.clone();
         let covered = covered.map(|kept| Arc::new(move |pc| kept.covers(pc)) as _);
         jit.expect(runs, covered);
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        *self.lock_kept() = kept;
     }
 
     /// Keeps what was compiled for the program, which has run.

@@ -144,6 +144,16 @@ impl Folder {
     }
 }
 
+/// A path without symbolic links, as far as there is something at it: the rest may be made later.
+pub(super) fn real(path: &Path) -> PathBuf {
+    for part in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (part.canonicalize(), path.strip_prefix(part)) {
+            return real.join(rest);
+        }
+    }
+    path.to_owned()
+}
+
 /// Whether only we (and root) can write it.
 fn is_ours(about: &Metadata) -> bool {
     const OTHERS_WRITE: u32 = 0o022;

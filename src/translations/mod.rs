@@ -14,12 +14,13 @@ mod tests;
 
 use self::file::Contents;
 pub use self::folder::{Folder, Refused};
+use crate::Error;
 use jit::Portable;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use twox_hash::XxHash3_64;
@@ -135,6 +136,36 @@ impl Kept {
             }
         };
     }
+}
+
+/// A guest that can write compiled code could have anything run on the host: refuses folders granted
+/// to it, see [`refuse_writing`].
+pub fn refuse_grants(grants: &[linux::Grant], used: Option<&Folder>) -> Result<(), Error> {
+    let mut writable = grants.iter().filter(|grant| grant.writable);
+    writable.try_for_each(|grant| refuse_writing(&grant.host, used))
+}
+
+/// Refuses to let a guest write a folder of the host's if compiled code is kept in it, or it lies
+/// where that is: in the folder that is `used`, or that which later runs use.
+pub fn refuse_writing(granted: &Path, used: Option<&Folder>) -> Result<(), Error> {
+    let folders = used.map(|folder| folder.path().to_owned());
+    let granted_at = folder::real(granted);
+    for folder in folders.into_iter().chain(Folder::usual()) {
+        let folder_at = folder::real(&folder);
+        if folder_at.starts_with(&granted_at) || granted_at.starts_with(&folder_at) {
+            return Err(Error::usage(
+                format!(
+                    "the guest could write {} in {}, where compiled code is kept that runs on the \
+                     host",
+                    folder.display(),
+                    granted.display()
+                ),
+                "grant another folder, or this one read-only (:ro); or keep compiled code elsewhere: \
+                 in XDG_CACHE_HOME, or with --translations DIR where that names the folder",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The name of a program's file: what the program begins with, build identifiers among that, and
