@@ -117,14 +117,30 @@ impl Maker {
         self.push(Item::Plain(based(insn, POINTER, false)));
     }
 
-    /// Reads and writes fflags, frm, fcsr; frm stays valid.
+    /// Reads and writes fflags, frm, fcsr; frm stays valid. Often between equal operations, which
+    /// then raise the same flags before and after.
     fn csr(&mut self) {
+        let beside = self.random.one_in(2).then(|| self.computation());
+        let repeat = |maker: &mut Self| {
+            if let Some(insn) = beside {
+                maker.push(Item::Plain(insn));
+            }
+        };
+        repeat(self);
+        self.access_csr();
+        repeat(self);
+    }
+
+    fn access_csr(&mut self) {
         let (rd, rs1) = (
             self.random.choose(&self.bias.x),
             self.random.choose(&self.bias.x),
         );
         let mode = self.random.below(5) as u8;
-        let insn = match self.random.below(if self.content.counters { 9 } else { 7 }) {
+        let insn = match self
+            .random
+            .below(if self.content.counters { 11 } else { 9 })
+        {
             0 => Insn::Csrrw(Csr {
                 rd,
                 rs1,
@@ -160,7 +176,17 @@ impl Maker {
                 uimm: mode,
                 csr: csr::FRM,
             }),
-            7 => Insn::Csrrs(Csr {
+            7 => Insn::Csrrwi(CsrI {
+                rd,
+                uimm: mode,
+                csr: csr::FFLAGS,
+            }),
+            8 => Insn::Csrrwi(CsrI {
+                rd,
+                uimm: mode,
+                csr: csr::FCSR,
+            }),
+            9 => Insn::Csrrs(Csr {
                 rd,
                 rs1: X::ZERO,
                 csr: csr::INSTRET,

@@ -356,7 +356,11 @@ impl Compiler {
                 // The builder may hold half a function.
                 self.builder = FunctionBuilderContext::new();
             })?;
-            let misplaced = placement::misplaced(&self.context.func, &translation.raising);
+            let misplaced = placement::misplaced(
+                &self.context.func,
+                &translation.raising,
+                &translation.barriers,
+            );
             if misplaced.is_empty() {
                 return Ok(Translated {
                     sites: translation.sites,

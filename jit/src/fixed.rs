@@ -70,7 +70,8 @@ impl Fixed {
             if kind.is_system() && !system {
                 continue;
             }
-            let mut helper = Signature::new(c);
+            let preserves = kind.preserves_all();
+            let mut helper = Signature::new(if preserves { CallConv::PreserveAll } else { c });
             helper.params = vec![integer];
             let helper = module.declare_function(kind.name(), Linkage::Import, &helper)?;
             let signature = Signature::new(CallConv::PreserveAll);

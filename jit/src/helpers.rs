@@ -22,15 +22,18 @@ pub enum Helper {
     Csr,
     /// [`privileged`]
     Privileged,
+    /// [`host::collect_flags`]
+    Flags,
 }
 
 impl Helper {
     /// All of them, by number.
-    pub const ALL: [Helper; 4] = [
+    pub const ALL: [Helper; 5] = [
         Helper::Float,
         Helper::Translate,
         Helper::Csr,
         Helper::Privileged,
+        Helper::Flags,
     ];
 
     /// Its name in the module.
@@ -40,6 +43,7 @@ impl Helper {
             Helper::Translate => "translate",
             Helper::Csr => "csr",
             Helper::Privileged => "privileged",
+            Helper::Flags => "flags",
         }
     }
 
@@ -50,12 +54,21 @@ impl Helper {
             Helper::Translate => translate,
             Helper::Csr => csr,
             Helper::Privileged => privileged,
+            Helper::Flags => host::collect_flags,
         }
     }
 
     /// Whether only whole machines call it.
     pub fn is_system(self) -> bool {
-        self != Helper::Float
+        match self {
+            Helper::Float | Helper::Flags => false,
+            Helper::Translate | Helper::Csr | Helper::Privileged => true,
+        }
+    }
+
+    /// Whether it changes no register, so that its thunk need not save any.
+    pub fn preserves_all(self) -> bool {
+        self == Helper::Flags
     }
 }
 

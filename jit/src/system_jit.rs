@@ -14,7 +14,8 @@ use crate::code::Descriptor;
 use crate::compiler::{Compiled, Compiler, Links, Shared};
 use crate::host::cpu_time;
 use crate::{Error, Options, Stats};
-use frontend::Region;
+use frontend::{Insn, Region};
+use hart::csr::{FCSR, FFLAGS, FRM};
 use hart::{Memory, SystemMemory};
 use memory::{PAGE, PAGE_BITS};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -55,6 +56,17 @@ pub struct SystemJit {
     /// Another one whenever code is dropped, and for each compiler.
     epoch: u64,
     stats: Stats,
+}
+
+/// Whether an instruction traps while floating point is switched off.
+fn is_float(insn: Insn) -> bool {
+    let csr = match insn {
+        Insn::Csrrw(o) | Insn::Csrrs(o) | Insn::Csrrc(o) => Some(o.csr),
+        Insn::Csrrwi(o) | Insn::Csrrsi(o) | Insn::Csrrci(o) => Some(o.csr),
+        _ => None,
+    };
+    let registers = insn.uses().f_bits() | insn.defs().f_bits();
+    registers != 0 || matches!(csr, Some(FFLAGS | FRM | FCSR))
 }
 
 fn next_epoch() -> u64 {
@@ -214,10 +226,7 @@ impl SystemJit {
                 .iter()
                 .filter_map(|number| Some((*number, *pages.get(number)?)))
                 .collect(),
-            floats: insns().any(|decoded| {
-                let insn = decoded.insn;
-                insn.uses().f_bits() | insn.defs().f_bits() != 0
-            }),
+            floats: insns().any(|decoded| is_float(decoded.insn)),
             entries: new.iter().map(|(_, place)| *place).collect(),
             links: compiled.links.clone(),
         });

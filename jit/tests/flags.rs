@@ -182,3 +182,165 @@ fn every_rounding_mode_rounds_as_frm_says() {
     let third = (1.0_f64 / 3.0).to_bits();
     assert_eq!(results, [third, third, third, third + 1, third, 0, 0, 0]);
 }
+
+/// Bytes of instructions that are all of four bytes.
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+const END: u32 = 0x0000_0073;
+
+#[test]
+fn a_nan_beside_it_does_not_keep_an_unused_result_from_raising_its_flags() {
+    // fdiv.d ft2,fa4,fa4; fdiv.d ft4,fa0,fa0; fdiv.d ft3,fa0,fa1; fmv.d ft3,fa2; ecall
+    let code = words(&[0x1ae7_7153, 0x1aa5_7253, 0x1ab5_71d3, 0x22c6_01d3, END]);
+    assert_eq!(both(&code, &floats()).state.fflags, NV | NX);
+}
+
+#[test]
+fn equal_divisions_raise_their_flags_on_either_side_of_each_access() {
+    // fdiv.d ft2,fa0,fa1; frflags a0; fsflags zero; fdiv.d ft3,fa0,fa1; frflags a1; fsflagsi 6;
+    // fdiv.d ft4,fa0,fa1; fsflags a2,a0; frcsr a3; ecall
+    let code = words(&[
+        0x1ab5_7153,
+        0x0010_2573,
+        0x0010_1073,
+        0x1ab5_71d3,
+        0x0010_25f3,
+        0x0013_5073,
+        0x1ab5_7253,
+        0x0015_1673,
+        0x0030_26f3,
+        END,
+    ]);
+    let x = both(&code, &floats()).state.x;
+    assert_eq!([x[10], x[11], x[12], x[13]], [1, 1, 7, 1]);
+}
+
+#[test]
+fn a_division_that_a_loop_repeats_raises_its_flags_after_each_clearing() {
+    // 1: fdiv.d ft2,fa0,fa1; frflags a1; or a2,a2,a1; fsflags zero; addi a0,a0,-1; bnez a0,1b;
+    // frflags a3; ecall
+    let code = words(&[
+        0x1ab5_7153,
+        0x0010_25f3,
+        0x00b6_6633,
+        0x0010_1073,
+        0xfff5_0513,
+        0xfe05_16e3,
+        0x0010_26f3,
+        END,
+    ]);
+    let mut state = floats();
+    state.x[10] = 10;
+    let x = both(&code, &state).state.x;
+    assert_eq!((x[11], x[13]), (u64::from(NX), 0));
+}
+
+#[test]
+fn a_division_is_not_done_before_an_access_on_one_of_two_ways_to_it() {
+    // fdiv.d ft2,fa0,fa1; fsflags zero; beqz a1,1f; fdiv.d ft3,fa0,fa1; 1: frflags a0; ecall
+    let code = words(&[
+        0x1ab5_7153,
+        0x0010_1073,
+        0x0005_8463,
+        0x1ab5_71d3,
+        0x0010_2573,
+        END,
+    ]);
+    for taken in [0, 1] {
+        let mut state = floats();
+        state.x[11] = taken;
+        assert_eq!(both(&code, &state).state.x[10], taken * u64::from(NX));
+    }
+}
+
+#[test]
+fn a_quiet_comparison_made_of_a_loud_one_leaves_the_flags_alone() {
+    // frflags a5; flt.d a4,fa0,fa6; fsflags a5; frflags a3; ecall
+    let code = words(&[0x0010_27f3, 0xa305_1753, 0x0017_9073, 0x0010_26f3, END]);
+    let mut state = floats();
+    for (number, flags) in [(2.0, 0), (f64::NAN, NX), (f64::INFINITY, NV)] {
+        state.f[16] = f64::to_bits(number);
+        state.fflags = flags;
+        let outcome = both(&code, &state);
+        assert_eq!(outcome.state.x[13], u64::from(flags));
+        assert_eq!(outcome.state.x[14], u64::from(1.0 < number));
+    }
+}
+
+#[test]
+fn a_signaling_nan_compared_before_the_flags_are_cleared_raises_nothing_behind() {
+    // feq.d a4,fa0,fa6; fsflags zero; feq.d a5,fa0,fa6 if a1; frflags a0; ecall
+    let code = words(&[
+        0xa305_2753,
+        0x0010_1073,
+        0x0005_8463,
+        0xa305_27d3,
+        0x0010_2573,
+        END,
+    ]);
+    let mut state = floats();
+    state.f[16] = 0x7ff0_0000_0000_0001;
+    for taken in [0, 1] {
+        state.x[11] = taken;
+        assert_eq!(both(&code, &state).state.x[10], taken * u64::from(NV));
+    }
+}
+
+#[test]
+fn divisions_round_as_frm_says_on_either_side_of_a_change() {
+    // frrm a0; fsrm a1,a2; fdiv.d ft2,fa0,fa1; fsrm a3,a1; fdiv.d ft3,fa0,fa1; frcsr a4; ecall
+    let code = words(&[
+        0x0020_2573,
+        0x0026_15f3,
+        0x1ab5_7153,
+        0x0025_96f3,
+        0x1ab5_71d3,
+        0x0030_2773,
+        END,
+    ]);
+    let third = (1.0_f64 / 3.0).to_bits();
+    for mode in 0..5 {
+        let mut state = floats();
+        state.x[12] = mode;
+        let outcome = both(&code, &state);
+        let up = u64::from(mode == 3);
+        assert_eq!(outcome.state.f[2..4], [third + up, third]);
+        assert_eq!(outcome.state.x[14], u64::from(NX));
+    }
+}
+
+#[test]
+fn a_write_of_fcsr_clears_flags_and_changes_the_mode() {
+    // fdiv.d ft2,fa0,fa1; fscsr a1,a2; fdiv.d ft3,fa0,fa1; frcsr a4; ecall
+    let code = words(&[0x1ab5_7153, 0x0036_15f3, 0x1ab5_71d3, 0x0030_2773, END]);
+    for written in [0, 0x10, 0x60, 0xffff_0008] {
+        let mut state = floats();
+        state.x[12] = written;
+        let x = both(&code, &state).state.x;
+        assert_eq!((x[11], x[14]), (1, written & 0xff | 1));
+    }
+}
+
+#[test]
+fn flags_read_before_a_fault_are_those_of_then() {
+    // fdiv.d ft2,fa0,fa1; fsflags a5,zero; ld a6,0(a2); frflags a4; fdiv.d ft3,fa0,fa1;
+    // ld a7,0(a3); ecall
+    let code = words(&[
+        0x1ab5_7153,
+        0x0010_17f3,
+        0x0006_3803,
+        0x0010_2773,
+        0x1ab5_71d3,
+        0x0006_b883,
+        END,
+    ]);
+    let mut state = floats();
+    for fault in [false, true] {
+        state.x[13] = if fault { 8 } else { DATA };
+        let outcome = both(&code, &state);
+        assert_eq!(outcome.state.x[14..16], [0, u64::from(NX)]);
+        assert_eq!(outcome.state.fflags, NX);
+    }
+}

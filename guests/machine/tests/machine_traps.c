@@ -7,6 +7,9 @@ PIECE(do_ebreak, "ebreak");
 PIECE(do_fld, ".option rvc\nc.fld fa0, 0(a0)\n.option norvc");
 PIECE(do_fadd, "fadd.d fa0, fa0, fa0");
 PIECE(do_fflags, "csrr a0, fflags");
+PIECE(do_set_fflags, "csrwi fflags, 3");
+PIECE(do_frm, "csrr a0, frm");
+PIECE(do_set_fcsr, "csrsi fcsr, 1");
 PIECE(do_absent, "csrr a0, 0x5c0");
 PIECE(do_read_only, "csrw mhartid, a0");
 PIECE(do_mstatus, "csrr a0, mstatus");
@@ -57,6 +60,18 @@ int main(void) {
         check("c.fld, FS off", mode, do_fld, (u64)block, 2, 0x2108);
         check("fadd.d, FS off", mode, do_fadd, 0, 2, 0x02a57553 | 7 << 12);
         check("fflags, FS off", mode, do_fflags, 0, 2, 0x00102573);
+        // Compiled while FS is on, they trap as soon as it is off again.
+        for (u64 round = 0; round < 12; round++) {
+            u64 off = round % 6 == 5;
+            if (off)
+                CSR_CLEAR("mstatus", 3 << 13);
+            else
+                CSR_SET("mstatus", 1 << 13);
+            check("fflags", mode, do_fflags, 0, off ? 2 : ECALL(mode), off ? 0x00102573 : 0);
+            check("set fflags", mode, do_set_fflags, 0, off ? 2 : ECALL(mode), off ? 0x0011d073 : 0);
+            check("frm", mode, do_frm, 0, off ? 2 : ECALL(mode), off ? 0x00202573 : 0);
+            check("set fcsr", mode, do_set_fcsr, 0, off ? 2 : ECALL(mode), off ? 0x0030e073 : 0);
+        }
         CSR_SET("mstatus", 1 << 13);
         expect("FS is dirty or off", mode, CSR_READ("mstatus") >> 13 & 3, 3);
         expect("SD", mode, CSR_READ("mstatus") >> 63, 1);

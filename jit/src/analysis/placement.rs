@@ -5,14 +5,19 @@
 //! An operation stays in a loop if one of its operands comes from an instruction or a block
 //! parameter in that loop that cannot be moved itself. Loads are such instructions: sequence points
 //! behind stores of floating-point numbers and at the end of loops keep Cranelift from knowing what
-//! they load. This is a check of what was emitted, so
-//! that nothing depends on how the translator made it.
+//! they load.
+//!
+//! Where the guest looks at its flags is a barrier, at the end of a block. An operation stays behind
+//! it if one of its operands comes from behind it, whichever way leads there; it is then not taken
+//! for the same as an equal one before, either.
+//!
+//! This is a check of what was emitted, so that nothing depends on how the translator made it.
 
 use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::flowgraph::ControlFlowGraph;
 use cranelift_codegen::ir::{Block, Function, Inst, InstructionData, Opcode, Value, ValueDef};
 use cranelift_codegen::loop_analysis::LoopAnalysis;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What a block parameter is, whichever way its block is reached.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,8 +35,9 @@ struct Placement<'a> {
     homes: HashMap<Value, Option<Block>>,
 }
 
-/// The addresses noted beside those of the instructions that may be done elsewhere.
-pub fn misplaced(func: &Function, instructions: &[(Inst, u64)]) -> Vec<u64> {
+/// The addresses noted beside those of the instructions that may be done elsewhere: at compile time,
+/// before a loop that they are in, or before one of the blocks `barriers` has ended.
+pub fn misplaced(func: &Function, instructions: &[(Inst, u64)], barriers: &[Block]) -> Vec<u64> {
     if instructions.is_empty() {
         return Vec::new();
     }
@@ -54,19 +60,37 @@ pub fn misplaced(func: &Function, instructions: &[(Inst, u64)]) -> Vec<u64> {
         if !placement.domtree.is_reachable(block) {
             continue;
         }
-        let stays = match (
-            placement.home_of_operands(inst),
-            loops.innermost_loop(block),
-        ) {
+        let home = placement.home_of_operands(inst);
+        let stays = match (home, loops.innermost_loop(block)) {
             (None, _) => false,
             (Some(_), None) => true,
             (Some(home), Some(innermost)) => loops.is_in_loop(home, innermost),
         };
-        if !stays {
+        let crosses = |home| lies_between(&cfg, barriers, home, block);
+        if !stays || !barriers.is_empty() && home.is_some_and(crosses) {
             misplaced.push(pc);
         }
     }
     misplaced
+}
+
+/// Whether a way from `home`, which dominates `block`, to `block` leads through the end of one of
+/// `barriers`.
+fn lies_between(cfg: &ControlFlowGraph, barriers: &[Block], home: Block, block: Block) -> bool {
+    let mut seen = HashSet::new();
+    let mut left = vec![block];
+    while let Some(block) = left.pop() {
+        if block == home || !seen.insert(block) {
+            continue;
+        }
+        for pred in cfg.pred_iter(block) {
+            if barriers.contains(&pred.block) {
+                return true;
+            }
+            left.push(pred.block);
+        }
+    }
+    false
 }
 
 impl Placement<'_> {

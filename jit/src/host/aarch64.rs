@@ -94,3 +94,9 @@ pub fn float_control(_frm: u32) -> Option<u32> {
 pub fn raised(_control: u32) -> u32 {
     0
 }
+
+/// Nothing: compiled code keeps the guest's flags in the context.
+#[unsafe(naked)]
+pub extern "C" fn collect_flags(_context: *mut Context) {
+    naked_asm!("ret")
+}

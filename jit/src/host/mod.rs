@@ -17,7 +17,8 @@ mod arena_macos;
 
 #[cfg(target_arch = "aarch64")]
 pub use aarch64::{
-    CONTEXT_IN_FRAME, CONTEXT_REGISTER, FRAME_REGISTER, enter, float_control, leave, raised,
+    CONTEXT_IN_FRAME, CONTEXT_REGISTER, FRAME_REGISTER, collect_flags, enter, float_control, leave,
+    raised,
 };
 #[cfg(target_os = "linux")]
 pub use arena_linux::Arena;
@@ -25,7 +26,8 @@ pub use arena_linux::Arena;
 pub use arena_macos::Arena;
 #[cfg(target_arch = "x86_64")]
 pub use x86_64::{
-    CONTEXT_IN_FRAME, CONTEXT_REGISTER, FRAME_REGISTER, enter, float_control, leave, raised,
+    CONTEXT_IN_FRAME, CONTEXT_REGISTER, FRAME_REGISTER, collect_flags, enter, float_control, leave,
+    raised,
 };
 
 /// CPU time of this thread so far, in nanoseconds. A clock on the wall would count what other

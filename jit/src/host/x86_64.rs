@@ -1,7 +1,7 @@
 //! Entering and leaving compiled code on x86-64.
 
 use crate::code::{FLOAT_CONTROL, HOST_FLOAT_CONTROL, HOST_STACK};
-use crate::context::{Context, code};
+use crate::context::{Context, code, offset};
 use std::arch::naked_asm;
 
 /// The frame pointer, rbp.
@@ -94,9 +94,51 @@ pub fn float_control(frm: u32) -> Option<u32> {
 
 /// The exceptions that MXCSR says were raised, as bits of fflags. They mean the same on both:
 /// tininess is detected after rounding. The host's bit for subnormal operands has no counterpart.
-pub fn raised(control: u32) -> u32 {
-    const FROM: [(u32, u32); 5] = [(5, 0), (4, 1), (3, 2), (2, 3), (0, 4)];
-    FROM.iter().fold(0, |flags, (host, guest)| {
-        flags | (control >> host & 1) << guest
-    })
+pub const fn raised(control: u32) -> u32 {
+    let inexact = control >> 5 & 1;
+    let underflow = control >> 4 & 1;
+    let overflow = control >> 3 & 1;
+    let by_zero = control >> 2 & 1;
+    let invalid = control & 1;
+    inexact | underflow << 1 | overflow << 2 | by_zero << 3 | invalid << 4
+}
+
+/// What [`raised`] says of each value of MXCSR's lowest six bits.
+static RAISED: [u8; 64] = {
+    let mut table = [0; 64];
+    let mut control = 0;
+    while control < table.len() {
+        table[control] = raised(control as u32) as u8;
+        control += 1;
+    }
+    table
+};
+
+/// Adds to the guest's flags what MXCSR says was raised since compiled code was entered or this was
+/// last called, and clears it there. Changes no register but rflags.
+#[unsafe(naked)]
+pub extern "C" fn collect_flags(context: *mut Context) {
+    naked_asm!(
+        "stmxcsr [rdi + {float_control}]",
+        "test byte ptr [rdi + {float_control}], {all}",
+        "jz 2f",
+        "push rax",
+        "push rcx",
+        "mov eax, [rdi + {float_control}]",
+        "and dword ptr [rdi + {float_control}], {none}",
+        "and eax, {all}",
+        "lea rcx, [rip + {table}]",
+        "movzx eax, byte ptr [rcx + rax]",
+        "or [rdi + {fflags}], eax",
+        "ldmxcsr [rdi + {float_control}]",
+        "pop rcx",
+        "pop rax",
+        "2:",
+        "ret",
+        float_control = const FLOAT_CONTROL,
+        fflags = const offset::FFLAGS,
+        table = sym RAISED,
+        all = const 0x3f,
+        none = const !0x3f,
+    )
 }

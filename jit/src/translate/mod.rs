@@ -134,6 +134,8 @@ pub(crate) struct Translator<'a, 'f> {
     skip: Option<Value>,
     /// Host instructions that may raise flags, and whose they are.
     raising: Vec<(ir::Inst, u64)>,
+    /// Blocks that end by taking the flags out of the host's register.
+    barriers: Vec<ir::Block>,
     /// Guest instructions whose operands are made opaque, because Cranelift would move them.
     pinned: &'a HashSet<u64>,
     /// Whether what is being emitted happens rarely: blocks are laid out away from the others.
@@ -148,6 +150,9 @@ pub struct Translation {
     /// Host instructions that raise the guest's floating-point flags, and the addresses of the
     /// guest's.
     pub raising: Vec<(ir::Inst, u64)>,
+    /// Blocks at whose end the flags raised so far are looked at: what raises flags may not be moved
+    /// across.
+    pub barriers: Vec<ir::Block>,
 }
 
 /// Translates a region into `func`, whose signature is [`signature`]'s; or why it failed.
@@ -206,6 +211,7 @@ pub fn translate(
         checkpoints: HashMap::new(),
         skip: None,
         raising: Vec::new(),
+        barriers: Vec::new(),
         pinned,
         cold: false,
         error: None,
@@ -217,13 +223,18 @@ pub fn translate(
         b,
         sites,
         raising,
+        barriers,
         error,
         ..
     } = translator;
     b.finalize(frontend_config);
     match error {
         Some(reason) => Err(reason),
-        None => Ok(Translation { sites, raising }),
+        None => Ok(Translation {
+            sites,
+            raising,
+            barriers,
+        }),
     }
 }
 

@@ -11,8 +11,10 @@
 //! or moving it behind something else; that none is moved out of a loop or done at compile time is
 //! checked afterwards, see `analysis/placement.rs`.
 
+use super::registers::trusted;
 use super::{Class, Translator};
 use crate::analysis::each;
+use crate::context::offset;
 use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::{BlockArg, InstBuilder, MemFlagsData, Type, Value, types};
 use frontend::F;
@@ -145,6 +147,13 @@ impl Translator<'_, '_> {
         }
         self.b.seal_block(cold);
         self.b.switch_to_block(cold);
+        // Whichever result is a NaN, the others raise their flags too, those that no register holds
+        // any more as well: they need to be used on this way, for nothing else.
+        for &result in results.iter().filter(|result| !values.contains(result)) {
+            self.b
+                .ins()
+                .store(trusted(), result, self.context, offset::SCRATCH);
+        }
         let canonical: Vec<BlockArg> = values
             .iter()
             .map(|&value| self.canonical_nan(value).into())

@@ -5,6 +5,8 @@ use super::Translator;
 use super::registers::trusted;
 use crate::analysis::registers::GUARD;
 use crate::context::offset;
+use crate::helpers::Helper;
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use frontend::X;
 use hart::csr::{FCSR, FFLAGS, FRM};
@@ -46,11 +48,8 @@ impl Translator<'_, '_> {
         // Setting or clearing nothing is no write; x0 and 0 stand for that.
         let nothing = matches!(source, Source::Register(X::ZERO) | Source::Immediate(0));
         let writes = change == Change::Write || !nothing;
-        // The flags are in the host's register, and its rounding mode goes with frm; whether an
-        // operation was done before or after the flags were read or cleared must not be
-        // Cranelift's choice.
-        if self.settings.host_flags && (writes || csr != FRM) {
-            return self.interpret(pc);
+        if self.settings.host_flags && csr != FRM {
+            self.collect_flags();
         }
         let old = self.read_csr(csr);
         if writes {
@@ -63,11 +62,35 @@ impl Translator<'_, '_> {
                 Change::Set => self.b.ins().bor(old, operand),
                 Change::Clear => self.b.ins().band_not(old, operand),
             };
+            if self.settings.host_flags && csr != FFLAGS {
+                self.require_same_rounding(csr, old, new, pc);
+            }
             self.write_csr(csr, new);
         }
         self.set(rd, old);
         // Also after a mere read: what follows computes it anew.
         self.now.registers.available &= !GUARD;
+    }
+
+    /// Moves the flags that the host has raised to the guest's. What comes before the instruction
+    /// must have raised its flags by now: all that has not been used yet is used by a check. What
+    /// comes after must raise them later: that it cannot be done before the end of this block is
+    /// checked afterwards, see `analysis/placement.rs`.
+    fn collect_flags(&mut self) {
+        self.check_results();
+        let thunk = self.linker.thunk(Helper::Flags, self.b.func);
+        self.b.ins().call(thunk, &[]);
+        self.barriers.extend(self.b.current_block());
+        self.break_block();
+    }
+
+    /// The host's rounding mode goes with frm: another one is the interpreter's to set.
+    fn require_same_rounding(&mut self, csr: u16, old: Value, new: Value, pc: u64) {
+        let mask = if csr == FCSR { 7 << 5 } else { 7 };
+        let change = self.b.ins().bxor(old, new);
+        let change = self.b.ins().band_imm_u(change, mask);
+        let same = self.b.ins().icmp_imm_u(IntCC::Equal, change, 0);
+        self.require(same, pc);
     }
 
     fn read_csr(&mut self, csr: u16) -> Value {
