@@ -91,6 +91,44 @@ fn debian_boots_on_four_harts_of_opensbi_twice_the_same() {
     boots(test, 4, &["--firmware", OPENSBI]);
 }
 
+/// What a machine prints that is not the same twice is not compared.
+fn boots_on_threads(test: &str, harts: usize, options: &[&str]) {
+    let count = harts.to_string();
+    for engine in ["jit", "interp"] {
+        let threads = [
+            "--schedule",
+            "threads",
+            "--clock",
+            "host",
+            "--harts",
+            &count,
+        ];
+        let append = ["--append", "console=ttyS0 quiet", "--engine", engine];
+        let Some((console, _)) = boot(test, &[&threads[..], &append, options].concat()) else {
+            return;
+        };
+        let harts = format!("BOOT-OK harts {harts}\r\n");
+        assert!(console.contains(&harts), "{engine}: {console}");
+        for trouble in ["WARNING", "BUG", "Oops", "rcu:", "soft lockup"] {
+            assert!(!console.contains(trouble), "{engine}: {console}");
+        }
+    }
+}
+
+#[test]
+fn debian_boots_on_two_harts_at_the_same_time() {
+    boots_on_threads("debian_boots_on_two_harts_at_the_same_time", 2, &[]);
+}
+
+#[test]
+fn debian_boots_on_four_harts_of_opensbi_at_the_same_time() {
+    let test = "debian_boots_on_four_harts_of_opensbi_at_the_same_time";
+    if !PathBuf::from(OPENSBI).exists() {
+        return skip(test, "opensbi is not installed");
+    }
+    boots_on_threads(test, 4, &["--firmware", OPENSBI]);
+}
+
 /// As a distribution's image boots: firmware reads GRUB off the disk, GRUB the kernel.
 #[test]
 fn u_boot_and_grub_lead_to_debian_twice_the_same() {
@@ -197,6 +235,13 @@ fn what_cannot_be_booted_is_told() {
         let options = [&["--kernel", &raw], net].concat();
         refused(&options, 2, &["exact clock", "--clock host"]);
     }
+    let threads = ["--kernel", &raw, "--schedule", "threads"];
+    refused(&threads, 2, &["exact clock", "--clock host"]);
+    for count in ["--stop-at", "--snapshot-at"] {
+        let options = [&threads[..], &["--clock", "host", count, "5"]].concat();
+        let options = [&options[..], &["--snapshot", "/nonexistent"]].concat();
+        refused(&options, 2, &[count, "leave out --schedule threads"]);
+    }
     let firmware = path("firmware", &vec![0; 3 << 20]);
     refused(
         &["--kernel", &raw, "--firmware", &firmware],
@@ -223,6 +268,17 @@ fn a_guest_that_cannot_go_on_is_told_apart() {
         &["--kernel", &wfi],
         11,
         &["waits for an interrupt", "Supervisor"],
+    );
+    let threads = ["--schedule", "threads", "--clock", "host", "--harts", "3"];
+    refused(
+        &[&["--kernel", &wfi], &threads[..]].concat(),
+        11,
+        &["waits for an interrupt", "hart 2: Stopped"],
+    );
+    refused(
+        &[&["--firmware", &zeros], &threads[..]].concat(),
+        11,
+        &["does nothing but trap", "InstructionAccessFault"],
     );
 }
 

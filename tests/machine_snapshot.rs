@@ -5,7 +5,7 @@ mod common;
 
 use baby_hypervisor::EngineKind;
 use baby_hypervisor::machine::{
-    DiskAccess, DiskOptions, End, Image, Machine, MachineOptions, Resume, Wires,
+    DiskAccess, DiskOptions, End, Image, Machine, MachineOptions, Resume, Schedule, Wires,
 };
 use baby_hypervisor::snapshot::{Kind, Reader, checksum};
 use common::{Outcome, Scratch, skip, target_folder, wait};
@@ -288,6 +288,7 @@ fn guest_snapshot(scratch: &Scratch) -> String {
 fn nothing() -> Resume {
     Resume {
         engine: EngineKind::Interp,
+        schedule: Schedule::Turns,
         trust: false,
         disks: Vec::new(),
         changed_disks: false,

@@ -70,3 +70,19 @@ pub struct Stats {
     /// Times that compiled code returned to look for code that was missing.
     pub missing: u64,
 }
+
+impl Stats {
+    /// The sum of what two compilers have done.
+    pub fn plus(self, other: Stats) -> Stats {
+        Stats {
+            regions: self.regions + other.regions,
+            installed: self.installed + other.installed,
+            guest_instructions: self.guest_instructions + other.guest_instructions,
+            host_bytes: self.host_bytes + other.host_bytes,
+            compile_ns: self.compile_ns + other.compile_ns,
+            dropped: self.dropped + other.dropped,
+            evictions: self.evictions + other.evictions,
+            missing: self.missing + other.missing,
+        }
+    }
+}

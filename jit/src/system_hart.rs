@@ -9,7 +9,8 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Instructions between two looks at the poll flag, which compiled code does not see.
+/// Instructions between two looks at the poll flag, which compiled code does not see, while nobody else
+/// waits for them.
 const SLICE: u64 = 1 << 20;
 
 /// Why [`SystemHart::run`] returned. The state is exact in every case.
@@ -59,6 +60,8 @@ pub struct SystemHart {
     keys: FxHashMap<u64, u64>,
     /// The last key given away.
     last_key: u64,
+    /// See [`SystemHart::set_slice`].
+    slice: u64,
 }
 
 impl Default for SystemHart {
@@ -71,6 +74,7 @@ impl Default for SystemHart {
             epoch: 0,
             keys: FxHashMap::default(),
             last_key: 0,
+            slice: SLICE,
         }
     }
 }
@@ -95,6 +99,11 @@ impl SystemHart {
     fn context(&mut self) -> &mut Context {
         // SAFETY: as in `deref`.
         unsafe { &mut *self.context.pointer() }
+    }
+
+    /// How many instructions it may execute between two looks at the poll flag; a million if not told.
+    pub fn set_slice(&mut self, slice: Option<u64>) {
+        self.slice = slice.unwrap_or(SLICE);
     }
 
     /// Runs compiled code from `pc` on, region after region, until something else is needed; never
@@ -129,7 +138,7 @@ impl SystemHart {
                 return SystemExit::Missing;
             };
             // Half of the range is more than any run retires.
-            let slice = limit.min(self.instret.saturating_add(SLICE));
+            let slice = limit.min(self.instret.saturating_add(self.slice));
             match self.enter(jit, function, entry, slice) {
                 code::MISSING | code::CONTINUE => {}
                 code::LIMIT if slice < limit => {}

@@ -12,7 +12,7 @@ use crate::word::{AtomicWord, Word};
 use std::ffi::c_void;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Code was made from the page: stores to it have to be noticed.
@@ -212,6 +212,9 @@ impl Ram {
                 self.store(host, byte);
                 host += 1;
             }
+            // A hart may be making code from it at the same time: either it reads what was written, or
+            // its mark is seen here.
+            fence(Ordering::SeqCst);
             (first..=last).for_each(|page| self.note_write(page));
         }
         inside
@@ -275,8 +278,10 @@ impl Ram {
         let Some(flags) = self.flags.get(page as usize) else {
             return Writer::None;
         };
-        flags.fetch_or(CODE, Ordering::AcqRel);
-        match self.writers[page as usize].swap(NOBODY, Ordering::AcqRel) {
+        // One order of all these for all harts: of a hart that notes itself as a writer and then looks
+        // whether this is code, and one that does the reverse, at least one sees the other.
+        flags.fetch_or(CODE, Ordering::SeqCst);
+        match self.writers[page as usize].swap(NOBODY, Ordering::SeqCst) {
             NOBODY => Writer::None,
             MANY => Writer::Many,
             entry => Writer::Entry(entry - 1),
@@ -288,16 +293,17 @@ impl Ram {
     pub fn is_code(&self, page: u64) -> bool {
         self.flags
             .get(page as usize)
-            .is_some_and(|flags| flags.load(Ordering::Acquire) & CODE != 0)
+            .is_some_and(|flags| flags.load(Ordering::SeqCst) & CODE != 0)
     }
 
-    /// Notes that an entry of a translation cache may store to a page unnoticed from now on.
+    /// Notes that an entry of a translation cache may store to a page unnoticed from now on, unless
+    /// [`Ram::is_code`] says afterwards that this is code.
     pub fn note_writer(&self, page: u64, entry: u32) {
         if let Some(writer) = self.writers.get(page as usize) {
             let only =
-                writer.compare_exchange(NOBODY, entry + 1, Ordering::AcqRel, Ordering::Acquire);
+                writer.compare_exchange(NOBODY, entry + 1, Ordering::SeqCst, Ordering::SeqCst);
             if only.is_err_and(|other| other != entry + 1) {
-                writer.store(MANY, Ordering::Release);
+                writer.store(MANY, Ordering::SeqCst);
             }
         }
     }
@@ -308,8 +314,8 @@ impl Ram {
         let Some(flags) = self.flags.get(page as usize) else {
             return;
         };
-        if flags.load(Ordering::Acquire) & (CODE | STALE) == CODE
-            && flags.fetch_or(STALE, Ordering::AcqRel) & STALE == 0
+        if flags.load(Ordering::SeqCst) & (CODE | STALE) == CODE
+            && flags.fetch_or(STALE, Ordering::SeqCst) & STALE == 0
         {
             self.log().push(page);
             self.marked.fetch_add(1, Ordering::Release);
@@ -321,7 +327,7 @@ impl Ram {
     pub fn take_stale(&self) -> Vec<u64> {
         let stale = std::mem::take(&mut *self.log());
         for &page in &stale {
-            self.flags[page as usize].fetch_and(!(CODE | STALE), Ordering::AcqRel);
+            self.flags[page as usize].fetch_and(!(CODE | STALE), Ordering::SeqCst);
         }
         stale
     }

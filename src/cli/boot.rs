@@ -2,8 +2,8 @@
 
 use crate::debugger::{self, Left, MachineDebuggee};
 use crate::machine::{
-    ClockKind, Command, DiskOptions, End, Image, Machine, MachineOptions, ShareOptions, Signal,
-    Terminal, Wires, config, size,
+    ClockKind, Command, DiskOptions, End, Image, Machine, MachineOptions, Schedule, ShareOptions,
+    Signal, Terminal, Wires, config, size,
 };
 use crate::{EngineKind, Error};
 use devices::syscon::Power;
@@ -37,6 +37,10 @@ pub struct Args {
     /// same bit for bit. host: the host's time, for working in the machine [default: exact]
     #[arg(long, value_enum, value_name = "CLOCK")]
     clock: Option<ClockKind>,
+    /// turns: harts take turns on one thread of the host. threads: each has a thread of its own, for
+    /// speed; no two runs are the same; needs --clock host [default: turns]
+    #[arg(long, value_enum, value_name = "SCHEDULE")]
+    schedule: Option<Schedule>,
     /// What runs first, in machine mode: OpenSBI's fw_dynamic.bin, or an ELF file. Without it bhv
     /// starts the kernel itself and answers its SBI calls
     #[arg(long, value_name = "FILE")]
@@ -109,6 +113,7 @@ impl Args {
         options.engine = self.engine.unwrap_or(options.engine);
         options.tiers.threshold = self.threshold.unwrap_or(options.tiers.threshold);
         options.clock = self.clock.unwrap_or(options.clock);
+        options.schedule = self.schedule.unwrap_or(options.schedule);
         options.firmware = image(&self.firmware).or(options.firmware);
         options.kernel = image(&self.kernel).or(options.kernel);
         options.initrd = image(&self.initrd).or(options.initrd);
@@ -141,6 +146,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
         })?;
         return Ok(ExitCode::SUCCESS);
     }
+    if options.schedule == Schedule::Threads {
+        check_count("--stop-at", args.stop_at)?;
+        check_count("--snapshot-at", args.snapshot_at)?;
+    }
     let terminal = Terminal::open(&signal);
     let machine = Machine::new(options, signal, terminal.wires())?;
     let run = Run {
@@ -153,6 +162,20 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
         started,
     };
     run.run(machine, terminal)
+}
+
+/// Harts that run at the same time stop at no exact count.
+pub fn check_count(option: &str, count: Option<u64>) -> Result<(), Error> {
+    match count {
+        None => Ok(()),
+        Some(count) => Err(Error::usage(
+            format!(
+                "{option} {count} is a count of instructions, and harts with threads of their own \
+                 have no order in which to count"
+            ),
+            "leave out --schedule threads, or save by Ctrl-A s",
+        )),
+    }
 }
 
 /// How a machine is run.
@@ -213,9 +236,12 @@ impl Run {
 
     /// Has a debugger run it; how it ended, if it did meanwhile.
     fn debug(&self, machine: &mut Machine, port: u16) -> Result<Option<End>, Error> {
+        // So that they stop at an instruction.
+        machine.take_turns(true);
         let mut debuggee = MachineDebuggee::new(machine, !self.no_reboot);
         let left = debugger::serve(&mut debuggee, port)?;
         let ended = debuggee.ended;
+        machine.take_turns(false);
         Ok(match left {
             Left::Running => ended,
             Left::Ended | Left::Killed => ended.or(Some(End::Command(Command::Quit))),

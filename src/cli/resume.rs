@@ -1,10 +1,10 @@
 //! `bhv resume`.
 
-use super::boot::Run;
+use super::boot::{self, Run};
 use super::options::EngineOptions;
 use super::run::{self, Stats, Tracer};
 use crate::Error;
-use crate::machine::{DiskOptions, Machine, Resume, ShareOptions, Signal, Terminal};
+use crate::machine::{DiskOptions, Machine, Resume, Schedule, ShareOptions, Signal, Terminal};
 use crate::snapshot::{Kind, Meta, Reader, Subject};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,6 +53,9 @@ struct MachineArgs {
     /// A folder in place of the machine's own, repeatable, in their order
     #[arg(long = "share", value_name = "TAG=FOLDER[:ro]", value_parser = ShareOptions::parse)]
     shares: Vec<ShareOptions>,
+    /// How harts share the host: as of bhv boot
+    #[arg(long, value_enum, value_name = "SCHEDULE")]
+    schedule: Option<Schedule>,
     /// Stop when all harts together have retired COUNT instructions
     #[arg(long, value_name = "COUNT", conflicts_with = "snapshot_at")]
     stop_at: Option<u64>,
@@ -69,7 +72,8 @@ impl MachineArgs {
     fn is_given(&self) -> bool {
         let lists = self.disks.len() + self.forwards.len() + self.shares.len();
         let flags = self.trust | self.changed_disks | self.net | self.no_reboot;
-        flags || lists > 0 || self.stop_at.is_some() || self.gdb.is_some()
+        let numbers = self.stop_at.is_some() || self.gdb.is_some();
+        flags || lists > 0 || numbers || self.schedule.is_some()
     }
 }
 
@@ -114,6 +118,7 @@ fn machine(args: &Args) -> Result<ExitCode, Error> {
     });
     let resume = Resume {
         engine: args.engine.engine,
+        schedule: given.schedule.unwrap_or(Schedule::Turns),
         trust: given.trust,
         disks: given.disks.clone(),
         changed_disks: given.changed_disks,
@@ -121,6 +126,10 @@ fn machine(args: &Args) -> Result<ExitCode, Error> {
         shares: given.shares.clone(),
     };
     let signal = Arc::new(Signal::default());
+    if resume.schedule == Schedule::Threads {
+        boot::check_count("--stop-at", given.stop_at)?;
+        boot::check_count("--snapshot-at", args.snapshot_at)?;
+    }
     let terminal = Terminal::open(&signal);
     let machine = Machine::resume(&args.file, &resume, signal, terminal.wires())?;
     let run = Run {

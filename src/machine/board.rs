@@ -2,6 +2,7 @@
 
 use super::clock::MachineClock;
 use super::options::{DiskAccess, DiskOptions};
+use super::post::Crew;
 use super::signal::Signal;
 use super::{ClockKind, MachineOptions, host};
 use crate::{Error, translations};
@@ -14,7 +15,7 @@ use devices::{
     TICKS_PER_SECOND, Uart, layout,
 };
 use hart::Io;
-use memory::Ram;
+use memory::{Ram, Writer};
 use std::fs::File;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -192,6 +193,8 @@ impl GuestMemory for Dma {
 pub struct Board {
     pub bus: Arc<Bus>,
     pub clock: Arc<MachineClock>,
+    /// The other harts, and the number of this one, if they run at the same time.
+    pub crew: Option<(Arc<Crew>, usize)>,
 }
 
 impl Io for Board {
@@ -207,5 +210,12 @@ impl Io for Board {
 
     fn time(&self, instret: u64) -> u64 {
         self.clock.time(instret)
+    }
+
+    fn watched(&self, page: u64, writer: Writer) -> bool {
+        if let Some((crew, hart)) = &self.crew {
+            crew.watched(*hart, page, writer);
+        }
+        self.crew.is_some()
     }
 }

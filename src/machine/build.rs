@@ -2,18 +2,19 @@
 
 use super::board::{self, Board};
 use super::clock::MachineClock;
+use super::harts::{Hart, Status};
 use super::load::Loader;
+use super::post::Crew;
 use super::sbi::Sbi;
 use super::signal::Signal;
 use super::tiers::{TierOptions, Tiers};
-use super::{ClockKind, MachineOptions, Stats};
+use super::{ClockKind, MachineOptions, Schedule, Stats};
 use crate::{EngineKind, Error};
 use devices::stream::ByteQueue;
-use devices::{Bus, HartLines, description, layout};
+use devices::{Bell, Bus, HartLines, description, layout};
 use hart::{HartState, Io, Privileged, SystemMemory};
 use jit::SystemHart;
 use memory::Ram;
-use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::sync::Arc;
 
@@ -23,27 +24,6 @@ const EXTENSIONS: &[&str] = &[
     "zicbom", "zicboz", "zicntr", "zicsr", "zifencei", "zihpm", "zba", "zbb", "zbs", "sstc",
     "svade",
 ];
-
-/// What a hart does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum Status {
-    /// It executes instructions.
-    Running,
-    /// wfi.
-    Waiting,
-    /// Not started yet, or stopped by SBI HSM.
-    Stopped,
-}
-
-/// One hart.
-pub(super) struct Hart {
-    pub state: SystemHart,
-    pub memory: SystemMemory,
-    pub lines: Arc<HartLines>,
-    pub status: Status,
-    /// Traps since it last retired an instruction.
-    pub traps: u32,
-}
 
 /// A machine.
 pub struct Machine {
@@ -57,9 +37,14 @@ pub struct Machine {
     pub(super) clock: Arc<MachineClock>,
     pub(super) signal: Arc<Signal>,
     pub(super) harts: Vec<Hart>,
-    pub(super) tiers: Tiers,
+    /// What executes them: all of them, or one each if they have threads of their own.
+    pub(super) tiers: Vec<Tiers>,
+    /// How they reach each other, if they have threads of their own.
+    pub(super) crew: Option<Arc<Crew>>,
+    /// They take turns all the same, for a debugger.
+    pub(super) one_by_one: bool,
     /// Our own firmware, if there is no other.
-    pub(super) sbi: Option<Sbi>,
+    pub(super) sbi: Option<Arc<Sbi>>,
     /// Instructions retired by all harts, and what they slept.
     pub(super) position: u64,
     /// Whose turn it is, and how many instructions are left of it.
@@ -117,8 +102,14 @@ impl Machine {
         check(&options)?;
         let ram = Arc::new(Ram::new(layout::RAM, options.memory)?);
         let clock = Arc::new(MachineClock::new(options.clock));
+        let threads = options.schedule == Schedule::Threads;
+        let crew = threads.then(|| Arc::new(Crew::new(options.harts)));
+        let bell = |number: usize| match &crew {
+            Some(crew) => crew.posts[number].clone() as Arc<dyn Bell>,
+            None => signal.clone(),
+        };
         let lines: Vec<Arc<HartLines>> = (0..options.harts)
-            .map(|_| HartLines::new(signal.clone()))
+            .map(|number| HartLines::new(bell(number)))
             .collect();
         let Wires {
             input,
@@ -128,23 +119,27 @@ impl Machine {
         let built = board::bus(&options, &ram, &clock, &signal, &lines, input, output)?;
         let bus = Arc::new(built.bus);
         let dtb = tree(&options, &bus, None)?;
-        let io: Arc<dyn Io> = Arc::new(Board {
-            bus: bus.clone(),
-            clock: clock.clone(),
-        });
+        let io = |number: usize| -> Arc<dyn Io> {
+            Arc::new(Board {
+                bus: bus.clone(),
+                clock: clock.clone(),
+                crew: crew.clone().map(|crew| (crew, number)),
+            })
+        };
         let hart = |(number, lines)| Hart {
             state: SystemHart::default(),
-            memory: SystemMemory::new(ram.clone(), io.clone(), Privileged::reset(number as u64)),
+            memory: SystemMemory::new(ram.clone(), io(number), Privileged::reset(number as u64)),
             lines,
             status: Status::Stopped,
             traps: 0,
         };
         let harts = lines.into_iter().enumerate().map(hart).collect();
-        let sbi = own_firmware.then(|| Sbi::new(debug));
+        let sbi = own_firmware.then(|| Arc::new(Sbi::new(debug)));
         let tiers = match options.engine {
             EngineKind::Jit => Some(options.tiers.clone()),
             EngineKind::Interp => None,
         };
+        let tiers = Tiers::all(tiers, crew.as_ref().map(|_| options.harts))?;
         Ok(Machine {
             options,
             ram,
@@ -154,7 +149,9 @@ impl Machine {
             clock,
             signal,
             harts,
-            tiers: Tiers::new(tiers)?,
+            tiers,
+            crew,
+            one_by_one: false,
             sbi,
             position: 0,
             turn: 0,
@@ -205,14 +202,15 @@ impl Machine {
         self.bus.reset();
         self.ram.clear()?;
         (self.turn, self.left) = (0, 0);
-        self.tiers.clear();
+        self.tiers.iter_mut().for_each(Tiers::clear);
         self.ram.take_stale();
         self.start()
     }
 
     /// Has it executed so from now on: on the interpreter alone, or with the compiler.
     pub fn set_tiers(&mut self, options: Option<TierOptions>) -> Result<(), Error> {
-        self.tiers = Tiers::new(options)?;
+        let threads = self.crew.as_ref().map(|_| self.harts.len());
+        self.tiers = Tiers::all(options, threads)?;
         self.forget();
         Ok(())
     }
@@ -220,8 +218,17 @@ impl Machine {
     /// Drops all that is derived from the guest's state: translations, decoded code. Changes
     /// nothing but speed.
     pub fn forget(&mut self) {
-        self.tiers.clear();
+        self.tiers.iter_mut().for_each(Tiers::clear);
         self.harts.iter().for_each(|hart| hart.memory.forget());
+    }
+
+    /// Whether harts take turns from now on although the options give each a thread of its own: so that
+    /// they can be stopped at an instruction.
+    pub fn take_turns(&mut self, turns: bool) {
+        self.one_by_one = turns;
+        for tiers in &mut self.tiers {
+            tiers.exact = turns || self.crew.is_none();
+        }
     }
 
     /// Whether something may come in by a network.
@@ -249,6 +256,13 @@ fn check(options: &MachineOptions) -> Result<(), Error> {
             "a machine with an exact clock cannot have a network: it skips idle time, so that \
              seconds of its time pass while an answer is on its way, and every connection times out",
             "add --clock host, or clock = \"host\" to the file",
+        ));
+    }
+    if options.schedule == Schedule::Threads && options.clock == ClockKind::Exact {
+        return Err(Error::usage(
+            "harts with threads of their own cannot have an exact clock: it counts the instructions \
+             of all of them, in the order in which they are executed",
+            "add --clock host (clock = \"host\" in the file), or leave out --schedule threads",
         ));
     }
     let slots = options.disks.len() + options.shares.len() + usize::from(options.net.is_some());

@@ -5,7 +5,7 @@
 //! last count at which both were equal. From there on the stretch is cut into shorter ones until it
 //! is short enough to be executed instruction by instruction, each compiled alone.
 
-use super::{ClockKind, DiskAccess, End, Machine, MachineOptions, TierOptions, Wires};
+use super::{ClockKind, DiskAccess, End, Machine, MachineOptions, Schedule, TierOptions, Wires};
 use crate::lockstep::{Cause, Difference, Outcome};
 use crate::{EngineKind, Error};
 use frontend::{Insn, decode};
@@ -66,6 +66,12 @@ impl Comparison {
             return Err(Error::usage(
                 "machines that follow the host's clock cannot be compared",
                 "leave --clock out, or write --clock exact",
+            ));
+        }
+        if self.machine.schedule == Schedule::Threads {
+            return Err(Error::usage(
+                "machines whose harts run at the same time cannot be compared",
+                "leave --schedule out, or write --schedule turns",
             ));
         }
         for disk in &mut self.machine.disks {

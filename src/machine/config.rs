@@ -4,6 +4,7 @@
 //! memory = "2G"
 //! harts = 2
 //! clock = "host"
+//! schedule = "threads"     # or "turns"
 //! kernel = "Image"
 //! initrd = "initrd.cpio"
 //! append = "console=ttyS0 root=/dev/vda"
@@ -23,7 +24,9 @@
 //!
 //! Paths are relative to the file's folder.
 
-use super::{ClockKind, DiskAccess, DiskOptions, Image, MachineOptions, ShareOptions, size};
+use super::{
+    ClockKind, DiskAccess, DiskOptions, Image, MachineOptions, Schedule, ShareOptions, size,
+};
 use crate::{EngineKind, Error};
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, de};
@@ -39,6 +42,8 @@ struct File {
     engine: Option<EngineKind>,
     #[serde(default, deserialize_with = "one_of")]
     clock: Option<ClockKind>,
+    #[serde(default, deserialize_with = "one_of")]
+    schedule: Option<Schedule>,
     firmware: Option<PathBuf>,
     kernel: Option<PathBuf>,
     initrd: Option<PathBuf>,
@@ -126,6 +131,7 @@ fn parse(text: &str, folder: &Path) -> Result<MachineOptions, String> {
         engine: file.engine.unwrap_or(usual.engine),
         tiers: usual.tiers,
         clock: file.clock.unwrap_or(usual.clock),
+        schedule: file.schedule.unwrap_or(usual.schedule),
         firmware: image(file.firmware),
         kernel: image(file.kernel),
         initrd: image(file.initrd),
@@ -171,6 +177,7 @@ mod tests {
             memory = "2G"
             harts = 2
             clock = "host"
+            schedule = "threads"
             kernel = "Image"
             append = "quiet"
             [[disk]]
@@ -191,6 +198,7 @@ mod tests {
             (options.clock, options.engine),
             (ClockKind::Host, EngineKind::Jit)
         );
+        assert_eq!(options.schedule, Schedule::Threads);
         assert!(
             matches!(options.kernel, Some(Image::File(path)) if path == Path::new("/vm/Image"))
         );
@@ -214,6 +222,7 @@ mod tests {
             ("memory = 5", ["line 1", "memory"]),
             ("harts = 1\nmemory = \"lots\"", ["line 2", "is no size"]),
             ("clock = \"sun\"", ["'sun'", "exact, host"]),
+            ("schedule = \"x\"", ["'x'", "turns, threads"]),
             ("\nkernal = \"x\"", ["line 2", "kernal"]),
             (
                 "[[disk]]\npath = \"a\"\naccess = \"rwx\"",

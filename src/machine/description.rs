@@ -1,6 +1,8 @@
 //! What a saved machine is made of, and whether it may have that again.
 
-use super::{ClockKind, DiskAccess, DiskOptions, Image, MachineOptions, ShareOptions, TierOptions};
+use super::{
+    ClockKind, DiskAccess, DiskOptions, Image, MachineOptions, Schedule, ShareOptions, TierOptions,
+};
 use crate::snapshot::Cause;
 use crate::{EngineKind, Error};
 use devices::net;
@@ -54,6 +56,8 @@ struct SavedShare {
 pub struct Resume {
     /// What executes it.
     pub engine: EngineKind,
+    /// How its harts share the host: no snapshot says that.
+    pub schedule: Schedule,
     /// It gets back what it had: disks, shares, network, and its kernel when it starts again.
     pub trust: bool,
     /// Disks instead of those that it had.
@@ -189,6 +193,7 @@ impl Description {
             engine: resume.engine,
             tiers: TierOptions::default(),
             clock: self.clock,
+            schedule: resume.schedule,
             firmware: file(self.firmware),
             kernel: file(self.kernel),
             initrd: file(self.initrd),

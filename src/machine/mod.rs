@@ -8,6 +8,9 @@
 //! | devices at their places | `board.rs` |
 //! | saving it and going on | `saved.rs`; what it may open again: `description.rs` |
 //! | running: turns, interrupts, idling | `run.rs` |
+//! | running on threads: all of them, one of them | `threads.rs`, `runner.rs` |
+//! | how harts on threads reach each other | `post.rs` |
+//! | what one hart does, on either schedule | `harts.rs` |
 //! | executing: interpreter and compiler | `tiers.rs` |
 //! | the one clock | `clock.rs` |
 //! | what gets a running machine's attention | `signal.rs` |
@@ -25,22 +28,28 @@ pub mod config;
 mod console;
 mod debug;
 mod description;
+mod harts;
 mod hash;
 mod host;
 mod load;
 mod options;
+mod post;
 mod run;
+mod runner;
 mod saved;
 mod sbi;
 mod signal;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod tiers;
 
 pub use build::{Machine, Wires};
 pub use console::{KEYS, Terminal};
 pub use description::{Description, Resume};
-pub use options::{ClockKind, DiskAccess, DiskOptions, Image, MachineOptions, ShareOptions, size};
+pub use options::{
+    ClockKind, DiskAccess, DiskOptions, Image, MachineOptions, Schedule, ShareOptions, size,
+};
 pub use run::{End, Stats};
 pub use saved::{HartImage, HartsImage};
 pub use signal::{Command, Signal};

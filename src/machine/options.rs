@@ -15,6 +15,15 @@ pub enum ClockKind {
     Host,
 }
 
+/// How several harts share the host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Schedule {
+    /// They take turns on one thread: two runs are the same bit for bit, if the clock is exact.
+    Turns,
+    /// Each has a thread of its own: they run at the same time, and no two runs are the same.
+    Threads,
+}
+
 /// A file, or bytes of the caller's.
 #[derive(Clone, Debug)]
 pub enum Image {
@@ -119,6 +128,8 @@ pub struct MachineOptions {
     pub tiers: TierOptions,
     /// Which clock the guest sees.
     pub clock: ClockKind,
+    /// How harts share the host.
+    pub schedule: Schedule,
     /// What runs first, in machine mode: OpenSBI's fw_dynamic, or an ELF file. Without it the
     /// kernel is started in supervisor mode, and we answer its SBI calls.
     pub firmware: Option<Image>,
@@ -146,6 +157,7 @@ impl Default for MachineOptions {
             engine: EngineKind::Jit,
             tiers: TierOptions::default(),
             clock: ClockKind::Exact,
+            schedule: Schedule::Turns,
             firmware: None,
             kernel: None,
             initrd: None,

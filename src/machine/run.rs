@@ -1,13 +1,16 @@
 //! Running: harts take turns, interrupts come at exact counts, idle time is skipped.
 
-use super::build::Status;
+use super::harts::{Hart, Status};
+use super::sbi::{self, Call, Surroundings};
 use super::signal::Command;
+use super::tiers::Tiers;
 use super::{Machine, TierStats};
 use crate::Error;
-use devices::syscon::Power;
+use devices::syscon::{Power, PowerSwitch};
+use hart::Trap;
 use hart::privileged::interrupts;
-use hart::{Cause, Memory, Mode, Trap};
 use interp::Exit;
+use memory::Ram;
 use serde::{Deserialize, Serialize};
 
 /// Instructions that a hart may execute before the next one's turn.
@@ -16,7 +19,7 @@ const TURN: u64 = 20_000;
 const HOST_TURN: u64 = 100_000;
 /// Traps in a row without an instruction between them after which a guest counts as dead: its trap
 /// vector faults.
-const MOST_TRAPS: u32 = 100_000;
+pub(super) const MOST_TRAPS: u32 = 100_000;
 
 /// Why a machine stopped.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,11 +64,36 @@ pub struct Stats {
     pub runs: u64,
 }
 
+impl Stats {
+    /// Adds what has been done besides.
+    pub(super) fn add(&mut self, more: Stats) {
+        let Stats {
+            retired,
+            exceptions,
+            interrupts,
+            sbi_calls,
+            code_drops,
+            code_pages,
+            runs,
+        } = more;
+        self.retired += retired;
+        self.exceptions += exceptions;
+        self.interrupts += interrupts;
+        self.sbi_calls += sbi_calls;
+        self.code_drops += code_drops;
+        self.code_pages += code_pages;
+        self.runs += runs;
+    }
+}
+
 impl Machine {
-    /// Runs until something ends it, or all harts together have retired `limit` instructions.
-    /// `can_wake` is whether anything from outside, such as input, may come and wake an idle
-    /// machine.
+    /// Runs until something ends it, or all harts together have retired `limit` instructions; harts that
+    /// run at the same time may have retired some more by then. `can_wake` is whether anything from
+    /// outside, such as input, may come and wake an idle machine.
     pub fn run(&mut self, limit: u64, can_wake: impl Fn() -> bool) -> Result<End, Error> {
+        if let Some(crew) = self.crew.clone().filter(|_| !self.one_by_one) {
+            return self.run_threads(&crew, limit, can_wake);
+        }
         loop {
             if let Some(end) = self.look_around() {
                 return Ok(end);
@@ -92,7 +120,7 @@ impl Machine {
 
     /// What was executed how so far.
     pub fn tiers(&self) -> TierStats {
-        self.tiers.stats()
+        self.tiers.iter().map(Tiers::stats).sum()
     }
 
     /// Where the harts are, a line each.
@@ -143,8 +171,9 @@ impl Machine {
         }
         for step in 1..=count {
             let number = (self.turn + step) % count;
-            self.set_lines(number);
+            let now = self.now();
             let hart = &mut self.harts[number];
+            hart.set_lines(now);
             if hart.status == Status::Waiting && hart.memory.privileged().is_woken() {
                 hart.status = Status::Running;
             }
@@ -161,25 +190,13 @@ impl Machine {
         None
     }
 
-    /// Shows a hart its interrupt lines as they are now.
-    fn set_lines(&mut self, number: usize) {
-        let now = self.now();
-        let hart = &self.harts[number];
-        let (levels, p) = (hart.lines.levels(), hart.memory.privileged());
-        let timer = p.has_stimecmp() && now >= p.stimecmp;
-        let mut shown = *p;
-        drop(p);
-        if shown.set_lines(levels, timer) {
-            hart.memory.change(|p| p.lines = shown.lines);
-        }
-    }
-
     /// A hart's turn, or what is left of it.
     fn turn(&mut self, number: usize, limit: u64) -> Option<End> {
         let alone = self.harts.len() == 1;
         loop {
-            self.set_lines(number);
+            let now = self.now();
             let hart = &mut self.harts[number];
+            hart.set_lines(now);
             if hart.memory.change(|p| p.take_interrupt(&mut hart.state)) {
                 self.stats.interrupts += 1;
             }
@@ -206,7 +223,7 @@ impl Machine {
                     self.harts[number].status = Status::Waiting;
                     return None;
                 }
-                Exit::Trap(trap) if self.is_breakpoint(number, trap) => {
+                Exit::Trap(trap) if self.harts[number].is_breakpoint(trap) => {
                     return Some(End::Breakpoint);
                 }
                 Exit::Trap(trap) => {
@@ -241,8 +258,14 @@ impl Machine {
     fn execute(&mut self, number: usize, limit: u64) -> Exit {
         let hart = &mut self.harts[number];
         self.clock.begin(self.position, hart.state.instret);
+        if let Some(crew) = &self.crew {
+            crew.posts[number].attend(|request| {
+                hart.obey(request);
+            });
+        }
         let poll = &self.signal.poll;
-        let exit = self.tiers.run(hart, limit, poll);
+        let tiers = number % self.tiers.len();
+        let exit = self.tiers[tiers].run(hart, limit, poll);
         let protected = hart.memory.take_protected();
         if !protected.is_empty() && self.harts.len() > 1 {
             for (other, hart) in self.harts.iter().enumerate() {
@@ -279,12 +302,8 @@ impl Machine {
             .harts
             .iter()
             .filter(|hart| hart.status == Status::Waiting);
-        let timers = timers.filter_map(|hart| {
-            let p = hart.memory.privileged();
-            let enabled = p.has_stimecmp() && p.mie & interrupts::STIP != 0;
-            enabled.then_some(p.stimecmp)
-        });
         let next = timers
+            .filter_map(Hart::timer)
             .chain(self.bus.next_event())
             .min()
             .filter(|mtime| self.clock.reaches(*mtime));
@@ -299,32 +318,26 @@ impl Machine {
         true
     }
 
-    /// Whether a trap is a debugger's, which the guest must not see.
-    fn is_breakpoint(&self, number: usize, trap: Trap) -> bool {
-        let hart = &self.harts[number];
-        trap.cause == Cause::Breakpoint && hart.memory.breakpoints().contains(hart.state.pc)
-    }
-
     /// Takes an exception, or answers it if it is a call of our firmware.
     fn trap(&mut self, number: usize, trap: Trap) {
         self.stats.exceptions += 1;
         // A trap takes time: one that leads to itself does not stop the clock.
         self.position += 1;
         let hart = &mut self.harts[number];
-        let mode = hart.memory.privileged().mode();
-        let mut trap = trap;
-        match trap.cause {
-            // Engines know no modes: they report any environment call as U's.
-            Cause::EcallFromU => trap.cause = hart.memory.privileged().ecall(),
-            Cause::IllegalInstruction => trap.tval = bits(&hart.memory, hart.state.pc, trap.tval),
-            _ => {}
-        }
-        if self.sbi.is_some() && trap.cause == Cause::EcallFromS && mode == Mode::Supervisor {
+        if let Some(trap) = hart.completed(trap, self.sbi.is_some()) {
+            hart.memory
+                .change(|p| p.take_exception(&mut hart.state, trap));
+        } else if let Some(sbi) = self.sbi.clone() {
             self.stats.sbi_calls += 1;
-            return self.sbi_call(number);
+            let call = Call::of(&mut hart.state);
+            let caller = number;
+            let mut around = Others {
+                machine: self,
+                caller,
+            };
+            let answer = sbi.answer(&call, &mut around);
+            sbi::answered(&mut self.harts[number].state, answer);
         }
-        hart.memory
-            .change(|p| p.take_exception(&mut hart.state, trap));
     }
 
     /// What fence.i promises: code that was written since the last time is decoded anew.
@@ -333,21 +346,66 @@ impl Machine {
         if !pages.is_empty() {
             self.stats.code_drops += 1;
             self.stats.code_pages += pages.len() as u64;
-            self.tiers.invalidate(pages);
+            for tiers in &mut self.tiers {
+                tiers.invalidate(&pages);
+            }
         }
     }
 }
 
-/// The bits of the instruction at `pc`, which may be a compressed one; `known` if they can't be
-/// read any more.
-fn bits(memory: &impl Memory, pc: u64, known: u64) -> u64 {
-    let Ok(low) = memory.fetch(pc) else {
-        return known;
-    };
-    if low & 3 != 3 {
-        return u64::from(low);
+/// The harts of a machine that take turns, as one of them reaches the others by our firmware.
+struct Others<'a> {
+    machine: &'a mut Machine,
+    caller: usize,
+}
+
+impl Surroundings for Others<'_> {
+    fn harts(&self) -> usize {
+        self.machine.harts.len()
     }
-    memory
-        .fetch(pc.wrapping_add(2))
-        .map_or(known, |high| u64::from(high) << 16 | u64::from(low))
+
+    fn ram(&self) -> &Ram {
+        &self.machine.ram
+    }
+
+    fn set_timer(&mut self, time: u64) {
+        let caller = &self.machine.harts[self.caller];
+        caller.memory.change(|p| p.stimecmp = time);
+    }
+
+    fn interrupt(&mut self, hart: usize) {
+        let hart = &self.machine.harts[hart];
+        hart.memory.change(|p| p.mip |= interrupts::SSIP);
+    }
+
+    fn fence_i(&mut self, _: &[usize]) {
+        self.machine.drop_stale();
+    }
+
+    fn fence(&mut self, harts: &[usize], start: u64, size: u64, asid: Option<u64>) {
+        for hart in harts {
+            self.machine.harts[*hart].fence(start, size, asid);
+        }
+    }
+
+    fn status(&self, hart: usize) -> Status {
+        self.machine.harts[hart].status
+    }
+
+    fn start(&mut self, hart: usize, pc: u64, opaque: u64) -> bool {
+        let hart = &mut self.machine.harts[hart];
+        let stopped = hart.status == Status::Stopped;
+        if stopped {
+            hart.start(pc, opaque);
+        }
+        stopped
+    }
+
+    fn set_status(&mut self, status: Status) {
+        self.machine.harts[self.caller].status = status;
+    }
+
+    fn power(&mut self, power: Power) {
+        self.machine.signal.request(power);
+    }
 }

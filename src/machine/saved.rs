@@ -4,8 +4,9 @@
 //! it opens none of them by itself: whoever resumes gives them again, or says that the snapshot is
 //! to be trusted.
 
-use super::build::{Machine, Status, Wires};
+use super::build::{Machine, Wires};
 use super::description::{Description, Resume};
+use super::harts::{Hart, Status};
 use super::{ClockKind, Signal, Stats};
 use crate::Error;
 use crate::snapshot::space::pieces_of;
@@ -103,7 +104,7 @@ impl Machine {
             return Err(unsuitable("disk", why.to_owned()).into());
         }
         let description = Description::of(&self.options, self.sbi.is_some())?;
-        let image = |hart: &super::build::Hart| HartImage {
+        let image = |hart: &Hart| HartImage {
             state: *hart.state,
             privileged: *hart.memory.privileged(),
             status: hart.status,

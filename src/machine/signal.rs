@@ -25,6 +25,8 @@ pub struct Signal {
     pub poll: AtomicU32,
     /// The bell was rung.
     rung: AtomicBool,
+    /// The power switch was used.
+    powered: AtomicBool,
     inner: Mutex<Inner>,
     wake: Condvar,
 }
@@ -48,8 +50,14 @@ impl Signal {
         self.inner().command.take()
     }
 
+    /// Whether the guest has asked something of its power switch.
+    pub fn has_power(&self) -> bool {
+        self.powered.load(Ordering::Acquire)
+    }
+
     /// What the guest asked of its power switch since the last call.
     pub fn take_power(&self) -> Option<syscon::Power> {
+        self.powered.store(false, Ordering::Relaxed);
         self.inner().power.take()
     }
 
@@ -91,5 +99,6 @@ impl Bell for Signal {
 impl syscon::PowerSwitch for Signal {
     fn request(&self, power: syscon::Power) {
         self.inner().power = Some(power);
+        self.powered.store(true, Ordering::Release);
     }
 }

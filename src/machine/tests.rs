@@ -1,7 +1,7 @@
 //! Tests that need a machine's inside: a disk with something written over it, saved and resumed.
 
 use super::description::Resume;
-use super::{DiskAccess, DiskOptions, Image, Machine, MachineOptions, Wires};
+use super::{DiskAccess, DiskOptions, Image, Machine, MachineOptions, Schedule, Wires};
 use crate::EngineKind;
 use devices::{Width, layout};
 use std::path::PathBuf;
@@ -119,6 +119,7 @@ fn what_was_written_over_a_disk_is_saved_with_the_machine() {
 
     let resume = Resume {
         engine: EngineKind::Interp,
+        schedule: Schedule::Turns,
         trust: false,
         disks: vec![disk],
         changed_disks: false,

@@ -1,7 +1,7 @@
 //! The tiers of a machine: an interpreter that runs everything, and a compiler for what runs often.
 //! All harts share both.
 
-use super::build::Hart;
+use super::harts::Hart;
 use crate::Error;
 use hart::SystemMemory;
 use interp::{Exit, Interp};
@@ -62,11 +62,33 @@ pub struct TierStats {
     pub jit: jit::Stats,
 }
 
+impl TierStats {
+    /// The sum of both.
+    fn plus(self, other: TierStats) -> TierStats {
+        TierStats {
+            interpreted: self.interpreted + other.interpreted,
+            missing: self.missing + other.missing,
+            limits: self.limits + other.limits,
+            single: self.single + other.single,
+            replays: self.replays + other.replays,
+            jit: self.jit.plus(other.jit),
+        }
+    }
+}
+
+impl std::iter::Sum for TierStats {
+    fn sum<I: Iterator<Item = TierStats>>(all: I) -> TierStats {
+        all.fold(TierStats::default(), TierStats::plus)
+    }
+}
+
 /// Both tiers.
 pub struct Tiers {
     options: TierOptions,
     interp: Interp<SystemMemory>,
     jit: Option<SystemJit>,
+    /// Whether limits are obeyed exactly.
+    pub exact: bool,
     stats: TierStats,
 }
 
@@ -82,8 +104,19 @@ impl Tiers {
                 ..interp::Options::default()
             }),
             jit: jit.transpose()?,
+            exact: true,
             stats: TierStats::default(),
         })
+    }
+
+    /// For all harts, or one for each of so many that run at the same time. Those need not stop exactly.
+    pub fn all(options: Option<TierOptions>, threads: Option<usize>) -> Result<Vec<Tiers>, Error> {
+        let one = |_| {
+            let mut tiers = Tiers::new(options.clone())?;
+            tiers.exact = threads.is_none();
+            Ok(tiers)
+        };
+        (0..threads.unwrap_or(1)).map(one).collect()
     }
 
     /// What was executed how so far; without a compiler nothing is counted.
@@ -96,12 +129,12 @@ impl Tiers {
     }
 
     /// Drops what was made from the code on these pages.
-    pub fn invalidate(&mut self, pages: Vec<u64>) {
+    pub fn invalidate(&mut self, pages: &[u64]) {
         self.interp.invalidate(pages.iter().copied());
         let Some(jit) = &mut self.jit else {
             return;
         };
-        for (pc, page) in jit.invalidate(&pages) {
+        for (pc, page) in jit.invalidate(pages) {
             // It has to prove itself anew: what is patched again and again is then interpreted as long
             // as it takes to compile, and no longer.
             let arrivals = self.options.threshold;
@@ -118,11 +151,13 @@ impl Tiers {
     }
 
     /// Runs a hart until it has retired `limit` instructions, or something has to be done. As
-    /// [`Interp::run`], but never [`Exit::Hot`].
+    /// [`Interp::run`], but never [`Exit::Hot`]; and [`Exit::Poll`] some instructions before the limit if
+    /// that need not be exact.
     pub fn run(&mut self, hart: &mut Hart, limit: u64, poll: &AtomicU32) -> Exit {
         let Some(jit) = &mut self.jit else {
             return self.interp.run(&mut hart.state, &hart.memory, limit, poll);
         };
+        let begun = hart.state.instret;
         loop {
             let exit = hart.state.run(jit, &hart.memory, limit, poll);
             let near = |count: u64| hart.state.instret.saturating_add(count).min(limit);
@@ -156,6 +191,7 @@ impl Tiers {
                     }
                     exit
                 }
+                SystemExit::Limit if !self.exact && before > begun => Exit::Poll,
                 SystemExit::Limit => finish(&mut self.interp, hart, limit, poll),
                 SystemExit::Replay => {
                     let count = near(REPLAY);

@@ -9,6 +9,7 @@
 use super::{Mode, Privileged, status};
 use crate::trap::{Cause, Trap};
 use memory::{Access, PAGE_BITS, Ram};
+use std::sync::atomic::{Ordering, fence};
 
 /// satp.MODE of no translation.
 const BARE: u64 = 0;
@@ -120,6 +121,9 @@ impl Privileged {
             let seen = ram.compare_exchange(ram.host_of(at), pte, pte | wanted);
             match seen.ok_or(Trap::new(access_fault(access), va))? {
                 old if old == pte => {
+                    // Another hart that makes code from a page table either reads this, or has its mark
+                    // seen.
+                    fence(Ordering::SeqCst);
                     ram.note_write(ram.page_of(ram.host_of(at)));
                     return Ok(pte | wanted);
                 }

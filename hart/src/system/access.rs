@@ -49,19 +49,25 @@ impl SystemMemory {
         if !self.ram.contains(page, PAGE) {
             return Ok(Place::Io(mapping.pa));
         }
-        if let Some(permissions) = permissions
-            && array != tlb::EMPTY
-        {
+        let number = self.ram.page_of(host);
+        let cached = permissions.filter(|_| array != tlb::EMPTY);
+        if let Some(permissions) = cached {
             mapping.load &= permissions.allows(Access::Load);
             mapping.store &= permissions.allows(Access::Store);
             mapping.fetch &= permissions.allows(Access::Fetch);
-            let number = self.ram.page_of(host);
+        }
+        // Another hart may be about to make code from the page. Either it finds this note, and has the
+        // page given up when the access has been made; or its own mark is found below, and when the
+        // write is noted.
+        let fills = cached.is_some() && mapping.store && !self.ram.is_code(number);
+        if fills || access == Access::Store {
+            let entry = tlb::Tlb::number(array, va);
+            self.ram.note_writer(number, self.first_entry + entry);
+        }
+        if cached.is_some() {
             // Stores to pages that code was made from must be noticed one by one.
-            mapping.store &= !self.ram.is_code(number);
-            let entry = self.tlb.fill(array, va, host & PAGE_MASK, &mapping);
-            if mapping.store {
-                self.ram.note_writer(number, self.first_entry + entry);
-            }
+            mapping.store = fills && !self.ram.is_code(number);
+            self.tlb.fill(array, va, host & PAGE_MASK, &mapping);
         }
         Ok(Place::Ram(host))
     }
@@ -238,7 +244,9 @@ impl Memory for SystemMemory {
         let writer = self.ram.watch(page);
         if writer != Writer::None {
             self.protect(page, writer);
-            self.protected.borrow_mut().push((page, writer));
+            if !self.io.watched(page, writer) {
+                self.protected.borrow_mut().push((page, writer));
+            }
         }
     }
     #[inline(always)]

@@ -16,8 +16,8 @@ use tlb::{Tlb, View};
 
 pub use instructions::CACHE_BLOCK;
 
-/// What lies outside RAM.
-pub trait Io {
+/// What lies outside RAM, other harts included.
+pub trait Io: Send + Sync {
     /// A load of 1, 2, 4 or 8 bytes by a hart that has retired so many instructions; `None` if
     /// nothing answers there.
     fn load(&self, pa: u64, bytes: u64, instret: u64) -> Option<u64>;
@@ -25,6 +25,11 @@ pub trait Io {
     fn store(&self, pa: u64, bytes: u64, value: u64, instret: u64) -> bool;
     /// The time in ticks, of the hart that has retired so many instructions.
     fn time(&self, instret: u64) -> u64;
+    /// Code is made from a page of RAM from now on, and `writer` may have been storing there unnoticed.
+    /// If harts run at the same time, whoever of them it is gets word, to call
+    /// [`SystemMemory::give_up`], and this returns true. If they take turns it returns false: whoever
+    /// runs them asks for [`SystemMemory::take_protected`].
+    fn watched(&self, page: u64, writer: Writer) -> bool;
 }
 
 /// A hart's view of the machine. Not for several threads: each hart has its own.
@@ -140,6 +145,18 @@ impl SystemMemory {
             }
             Writer::Many => self.tlb.protect_everywhere(host),
         }
+    }
+
+    /// As [`SystemMemory::protect`], when the other hart has been making code from the page for a while:
+    /// this one may have stored there since, so that the page counts as written.
+    pub fn give_up(&self, page: u64, writer: Writer) {
+        self.protect(page, writer);
+        self.ram.note_write(page);
+    }
+
+    /// Whose entry a [`Writer::Entry`] is: the number of the hart.
+    pub fn owner(entry: u32) -> usize {
+        entry as usize / (tlb::ARRAYS * tlb::ENTRIES)
     }
 
     /// The pages that this hart has made code from since the last call, and who of all harts may

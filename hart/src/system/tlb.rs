@@ -182,8 +182,7 @@ impl Tlb {
     }
 
     /// Takes up a page whose first byte lies at `host`, in RAM as a whole: compiled code trusts that.
-    /// Returns the entry's number.
-    pub(super) fn fill(&self, array: usize, va: u64, host: u64, mapping: &Mapping) -> u32 {
+    pub(super) fn fill(&self, array: usize, va: u64, host: u64, mapping: &Mapping) {
         let page = va & !((1 << PAGE_BITS) - 1);
         let tag = |may| if may { page } else { NOTHING };
         let holder = &self.arrays[array % ARRAYS];
@@ -199,6 +198,10 @@ impl Tlb {
         entry.store.set(tag(mapping.store));
         entry.fetch.set(tag(mapping.fetch));
         entry.addend.set(host.wrapping_sub(page));
+    }
+
+    /// The number of the entry that `va` would be in.
+    pub fn number(array: usize, va: u64) -> u32 {
         (array * ENTRIES + (va >> PAGE_BITS) as usize % ENTRIES) as u32
     }
 
@@ -440,7 +443,8 @@ mod tests {
             store: true,
             fetch: true,
         };
-        let number = tlb.fill(5, 0x3000, 0x9000, &mapping);
+        tlb.fill(5, 0x3000, 0x9000, &mapping);
+        let number = Tlb::number(5, 0x3000);
         tlb.protect(number, 0xa000);
         assert_eq!(tlb.entry(5, 0x3000).store.get(), 0x3000, "another page");
         tlb.protect(number, 0x9000);
