@@ -44,7 +44,8 @@ struct Record {
     links: Arc<Links>,
 }
 
-/// The compiler of a machine, and what it has compiled. All harts run on one thread.
+/// The compiler of a machine, and what it has compiled, for harts that take turns on one thread; those
+/// with threads of their own have one each.
 pub struct SystemJit {
     options: Options,
     compiler: Option<Compiler>,

@@ -1,8 +1,8 @@
 //! Devices at their places.
 
 use super::clock::MachineClock;
+use super::crew::Crew;
 use super::options::{DiskAccess, DiskOptions};
-use super::post::Crew;
 use super::signal::Signal;
 use super::{ClockKind, MachineOptions, host};
 use crate::{Error, translations};

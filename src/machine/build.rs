@@ -2,9 +2,9 @@
 
 use super::board::{self, Board};
 use super::clock::MachineClock;
+use super::crew::Crew;
 use super::harts::{Hart, Status};
 use super::load::Loader;
-use super::post::Crew;
 use super::sbi::Sbi;
 use super::signal::Signal;
 use super::tiers::{TierOptions, Tiers};

@@ -9,12 +9,12 @@
 //! | saving it and going on | `saved.rs`; what it may open again: `description.rs` |
 //! | running: turns, interrupts, idling | `run.rs` |
 //! | running on threads: all of them, one of them | `threads.rs`, `runner.rs` |
-//! | how harts on threads reach each other | `post.rs` |
+//! | how harts on threads reach each other | `post.rs`, `crew.rs` |
 //! | what one hart does, on either schedule | `harts.rs` |
 //! | executing: interpreter and compiler | `tiers.rs` |
 //! | the one clock | `clock.rs` |
 //! | what gets a running machine's attention | `signal.rs` |
-//! | firmware of our own, for a kernel without any | `sbi.rs` |
+//! | firmware of our own, for a kernel without any | `sbi.rs`, `others.rs` |
 //! | the console on stdin and stdout | `console.rs` |
 //! | what a debugger needs | `debug.rs` |
 //! | two machines side by side | `compare.rs` |
@@ -26,6 +26,7 @@ mod clock;
 pub mod compare;
 pub mod config;
 mod console;
+mod crew;
 mod debug;
 mod description;
 mod harts;
@@ -33,6 +34,7 @@ mod hash;
 mod host;
 mod load;
 mod options;
+mod others;
 mod post;
 mod run;
 mod runner;

@@ -1,16 +1,16 @@
 //! Running: harts take turns, interrupts come at exact counts, idle time is skipped.
 
 use super::harts::{Hart, Status};
-use super::sbi::{self, Call, Surroundings};
+use super::others::Others;
+use super::sbi::{self, Call};
 use super::signal::Command;
 use super::tiers::Tiers;
 use super::{Machine, TierStats};
 use crate::Error;
-use devices::syscon::{Power, PowerSwitch};
+use devices::syscon::Power;
 use hart::Trap;
 use hart::privileged::interrupts;
 use interp::Exit;
-use memory::Ram;
 use serde::{Deserialize, Serialize};
 
 /// Instructions that a hart may execute before the next one's turn.
@@ -350,62 +350,5 @@ impl Machine {
                 tiers.invalidate(&pages);
             }
         }
-    }
-}
-
-/// The harts of a machine that take turns, as one of them reaches the others by our firmware.
-struct Others<'a> {
-    machine: &'a mut Machine,
-    caller: usize,
-}
-
-impl Surroundings for Others<'_> {
-    fn harts(&self) -> usize {
-        self.machine.harts.len()
-    }
-
-    fn ram(&self) -> &Ram {
-        &self.machine.ram
-    }
-
-    fn set_timer(&mut self, time: u64) {
-        let caller = &self.machine.harts[self.caller];
-        caller.memory.change(|p| p.stimecmp = time);
-    }
-
-    fn interrupt(&mut self, hart: usize) {
-        let hart = &self.machine.harts[hart];
-        hart.memory.change(|p| p.mip |= interrupts::SSIP);
-    }
-
-    fn fence_i(&mut self, _: &[usize]) {
-        self.machine.drop_stale();
-    }
-
-    fn fence(&mut self, harts: &[usize], start: u64, size: u64, asid: Option<u64>) {
-        for hart in harts {
-            self.machine.harts[*hart].fence(start, size, asid);
-        }
-    }
-
-    fn status(&self, hart: usize) -> Status {
-        self.machine.harts[hart].status
-    }
-
-    fn start(&mut self, hart: usize, pc: u64, opaque: u64) -> bool {
-        let hart = &mut self.machine.harts[hart];
-        let stopped = hart.status == Status::Stopped;
-        if stopped {
-            hart.start(pc, opaque);
-        }
-        stopped
-    }
-
-    fn set_status(&mut self, status: Status) {
-        self.machine.harts[self.caller].status = status;
-    }
-
-    fn power(&mut self, power: Power) {
-        self.machine.signal.request(power);
     }
 }

@@ -2,8 +2,9 @@
 
 use super::End;
 use super::clock::MachineClock;
+use super::crew::Crew;
 use super::harts::{Hart, Status};
-use super::post::{Crew, Post};
+use super::post::{Post, Request};
 use super::run::{MOST_TRAPS, Stats};
 use super::sbi::{self, Call, Sbi, Surroundings};
 use super::signal::Signal;
@@ -14,7 +15,7 @@ use hart::Trap;
 use hart::privileged::interrupts;
 use interp::Exit;
 use memory::Ram;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -163,8 +164,9 @@ impl<'a> Runner<'a> {
             }
             let timer = self.hart.timer().filter(|_| waits);
             let timer = timer.filter(|mtime| world.clock.reaches(*mtime));
-            if timer.is_none() {
-                // It may have been the last that did anything: the machine has a look.
+            self.post().settle(timer.is_none());
+            if world.crew.is_idle() {
+                // It was the last that did anything: the machine has a look.
                 world.signal.ring();
             }
             self.post()
@@ -217,6 +219,8 @@ impl<'a> Runner<'a> {
             return;
         };
         let now = self.world.now();
+        // The access came first, then this look; see `listen`.
+        fence(Ordering::SeqCst);
         if due <= now {
             self.world.bus.run_due(now);
         } else if due < self.world.sleeps_until.load(Ordering::SeqCst) {
@@ -300,11 +304,11 @@ impl Surroundings for Runner<'_> {
     fn fence_i(&mut self, harts: &[usize]) {
         // What is written to whose code is known from here on, for all of them.
         Runner::fence_i(self);
-        self.ask(harts, super::post::Request::FenceI);
+        self.ask(harts, Request::FenceI);
     }
 
     fn fence(&mut self, harts: &[usize], start: u64, size: u64, asid: Option<u64>) {
-        self.ask(harts, super::post::Request::Fence { start, size, asid });
+        self.ask(harts, Request::Fence { start, size, asid });
     }
 
     fn status(&self, hart: usize) -> Status {
@@ -327,7 +331,7 @@ impl Surroundings for Runner<'_> {
 
 impl Runner<'_> {
     /// Asks harts for something, this one perhaps included, and waits until they have done it.
-    fn ask(&mut self, harts: &[usize], request: super::post::Request) {
+    fn ask(&mut self, harts: &[usize], request: Request) {
         let posts = &self.world.crew.posts;
         let asked = harts
             .iter()

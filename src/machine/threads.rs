@@ -5,13 +5,13 @@
 //! two instructions, with nothing under way.
 
 use super::Machine;
-use super::post::Crew;
+use super::crew::Crew;
 use super::run::End;
 use super::runner::{Runner, World};
 use crate::Error;
 use devices::syscon::Power;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 
@@ -131,11 +131,12 @@ fn listen(world: &World<'_>, can_wake: impl Fn() -> bool) -> End {
         world
             .sleeps_until
             .store(next.unwrap_or(u64::MAX), Ordering::SeqCst);
+        // Either this is seen by a hart that sets an earlier time, or that time is seen here.
+        fence(Ordering::SeqCst);
         if world.bus.next_event().filter(|m| world.clock.reaches(*m)) != next {
             continue;
         }
-        let idle = || world.crew.posts.iter().all(|post| post.is_idle());
-        if next.is_none() && !can_wake() && idle() {
+        if next.is_none() && !can_wake() && world.crew.is_idle() {
             return End::Idle;
         }
         world
