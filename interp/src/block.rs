@@ -142,6 +142,17 @@ impl<M: Memory> Block<M> {
         left == 0
     }
 
+    /// Counts so many arrivals, at least one.
+    pub fn arrive_often(&self, arrivals: u64) -> bool {
+        let left = self.countdown.get();
+        if left > arrivals {
+            self.countdown.set(left - arrivals + 1);
+        } else if left > 0 {
+            self.countdown.set(1);
+        }
+        self.arrive()
+    }
+
     /// Drops the contents. Must not happen while the block is executed.
     pub fn clear(&self, sentinel: NonNull<Block<M>>) {
         self.length.set(Self::ABSENT);

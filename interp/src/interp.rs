@@ -72,6 +72,18 @@ impl<M: Memory> Interp<M> {
     /// The poll word is read before each block; whoever sets it also clears it. Code that was
     /// executed before may be executed as it was then, until [`Interp::invalidate`].
     pub fn run(&mut self, hart: &mut HartState, mem: &M, limit: u64, poll: &AtomicU32) -> Exit {
+        self.run_on(hart, mem, limit, poll, 1)
+    }
+
+    /// The same, where the first arrival counts for so many.
+    pub fn run_on(
+        &mut self,
+        hart: &mut HartState,
+        mem: &M,
+        limit: u64,
+        poll: &AtomicU32,
+        mut arrivals: u64,
+    ) -> Exit {
         let mut edge = Edge::Computed;
         loop {
             let left = limit.saturating_sub(hart.instret);
@@ -97,7 +109,7 @@ impl<M: Memory> Interp<M> {
             if block.length.get() > budget {
                 return self.run_one_by_one(hart, mem, limit);
             }
-            if block.arrive() {
+            if block.arrive_often(std::mem::replace(&mut arrivals, 1)) {
                 return Exit::Hot;
             }
             let limit = hart.instret + budget as u64;

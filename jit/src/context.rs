@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub const JUMP_CACHE_SLOTS: usize = 16384;
 
 /// Slots of a whole machine's hart.
-pub const JUMP_SLOTS: usize = 1 << 14;
+pub const JUMP_SLOTS: usize = 1 << 16;
 
 /// One slot of the jump cache: where code for a guest address begins.
 #[repr(C)]
@@ -47,6 +47,20 @@ impl JumpSlot {
 /// Which slot an address belongs to. Compiled code computes the same.
 pub const fn jump_slot(pc: u64) -> usize {
     (pc >> 1) as usize & (JUMP_CACHE_SLOTS - 1)
+}
+
+/// Which slot of a whole machine's hart an address belongs to, where `spread` is the key's. Compiled
+/// code computes the same.
+pub const fn system_slot(pc: u64, spread: u64) -> usize {
+    ((pc >> 1) ^ (spread / size_of::<JumpSlot>() as u64)) as usize % JUMP_SLOTS
+}
+
+/// Puts the slots for one address and different keys far from each other: the kernel's code is the
+/// same in all address spaces, and each finds its own slots again. A number of bytes.
+pub const fn spread(key: u64) -> u64 {
+    // Multiplied by the golden ratio, neighbouring numbers come to lie far apart.
+    let slot = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - JUMP_SLOTS.trailing_zeros());
+    slot * size_of::<JumpSlot>() as u64
 }
 
 /// Operands and results of a helper called from a cold path: such calls pass nothing in registers,
@@ -94,6 +108,8 @@ pub struct Context {
     pub jumps: *const JumpSlot,
     /// Whole machines: what slots must have for their jumps to be followed; never 0.
     pub key: u64,
+    /// Whole machines: [`spread`] of that.
+    pub spread: u64,
     /// Whole machines: the [`SystemMemory::code_key`] that it stands for.
     pub code_key: u64,
     /// Whole machines: the hart's memory.
@@ -169,6 +185,7 @@ pub mod offset {
     pub const ENTRIES: i32 = offset_of!(Context, entries) as i32;
     pub const JUMPS: usize = offset_of!(Context, jumps);
     pub const KEY: usize = offset_of!(Context, key);
+    pub const SPREAD: usize = offset_of!(Context, spread);
     pub const MOVED: i32 = offset_of!(Context, moved) as i32;
     pub const STATUS: i32 = SCRATCH + offset_of!(Scratch, status) as i32;
     pub const RESULT: i32 = SCRATCH + offset_of!(Scratch, result) as i32;

@@ -119,7 +119,9 @@ fn dispatch(b: &mut FunctionBuilder<'_>, params: &[Value], region: &Signature) {
         b.ins().load(types::I64, trusted, from, at as i32)
     };
     let scaled = b.ins().ishl_imm_u(target, i64::from(SHIFT));
-    let index = b.ins().band_imm_u(scaled, MASK as i64);
+    let spread = load(b, context, offset::SPREAD);
+    let index = b.ins().bxor(scaled, spread);
+    let index = b.ins().band_imm_u(index, MASK as i64);
     let slots = load(b, context, offset::JUMPS);
     let slot = b.ins().iadd(slots, index);
     let found = load(b, slot, offset_of!(JumpSlot, pc));

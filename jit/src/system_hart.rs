@@ -1,6 +1,6 @@
 //! One hart of a whole machine on compiled code: enters it, and acts on why it came back.
 
-use crate::context::{Context, JUMP_SLOTS, JumpSlot, SharedContext, code};
+use crate::context::{Context, JUMP_SLOTS, JumpSlot, SharedContext, code, spread, system_slot};
 use crate::{SystemJit, host};
 use frontend::X;
 use hart::{Cause, HartState, Memory, SystemMemory, Trap};
@@ -40,7 +40,18 @@ pub enum SystemExit {
 }
 
 /// Slots for addresses without code.
-const ABSENT_SLOTS: usize = 1 << 12;
+const ABSENT_SLOTS: usize = 1 << 14;
+
+/// An address that no code was found at.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Absent {
+    pc: u64,
+    /// For which [`Context::key`] that holds. None is 0.
+    key: u64,
+    /// [`SystemJit::published`] at that time.
+    published: u64,
+}
+
 /// Keys that are remembered at most.
 const MOST_KEYS: usize = 1 << 10;
 
@@ -49,10 +60,8 @@ pub struct SystemHart {
     context: Arc<SharedContext>,
     /// Where jumps lead; empty until compiled code is first looked for.
     jumps: Box<[JumpSlot]>,
-    /// Addresses without code, by their place, with the key for which that holds: most misses repeat.
-    absent: Box<[(u64, u64)]>,
-    /// [`SystemJit::published`] when `absent` was last emptied.
-    published: u64,
+    /// Addresses without code, by their slot: most misses repeat.
+    absent: Box<[Absent]>,
     /// [`SystemJit::epoch`] when `keys` was last emptied.
     epoch: u64,
     /// The keys of jump slots, for those of [`SystemMemory::code_key`]: others whenever code was
@@ -70,7 +79,6 @@ impl Default for SystemHart {
             context: SharedContext::system(),
             jumps: Box::default(),
             absent: Box::default(),
-            published: 0,
             epoch: 0,
             keys: FxHashMap::default(),
             last_key: 0,
@@ -156,17 +164,11 @@ impl SystemHart {
         }
     }
 
-    /// Whether there is code at `pc` that may be entered.
-    pub fn is_ready(&mut self, jit: &SystemJit, memory: &SystemMemory) -> bool {
-        self.look_around(jit, memory);
-        self.find(jit, memory).is_some()
-    }
-
     /// There may be code at `pc` that could not be entered before.
     pub fn look_again(&mut self) {
-        let place = (self.pc >> 1) as usize % ABSENT_SLOTS;
+        let place = system_slot(self.pc, self.context().spread) % ABSENT_SLOTS;
         if let Some(absent) = self.absent.get_mut(place) {
-            *absent = (0, 0);
+            *absent = Absent::default();
         }
     }
 
@@ -176,7 +178,7 @@ impl SystemHart {
             // SAFETY: zero is a valid value of every field. What no code is looked up for takes no
             // memory.
             self.jumps = unsafe { Box::new_zeroed_slice(JUMP_SLOTS).assume_init() };
-            self.absent = vec![(0, 0); ABSENT_SLOTS].into();
+            self.absent = vec![Absent::default(); ABSENT_SLOTS].into();
             self.context().jumps = self.jumps.as_ptr();
         }
         let code_key = memory.code_key();
@@ -192,7 +194,7 @@ impl SystemHart {
                 *last
             });
             let context = self.context();
-            (context.code_key, context.key) = (code_key, key);
+            (context.code_key, context.key, context.spread) = (code_key, key, spread(key));
         }
         let context = self.context();
         context.entries = memory.entries();
@@ -204,21 +206,19 @@ impl SystemHart {
         let context = self.context();
         let (pc, key) = (context.state.pc, context.key);
         // As `fixed::dispatch` does.
-        let place = (pc >> 1) as usize % JUMP_SLOTS;
+        let place = system_slot(pc, context.spread);
         let slot = self.jumps[place];
         if slot.pc == pc && slot.key == key {
             return Some((slot.function, slot.entry));
         }
-        if self.published != jit.published() {
-            self.published = jit.published();
-            self.absent.fill((0, 0));
-        }
+        let published = jit.published();
+        let here = Absent { pc, key, published };
         let absent = &mut self.absent[place % ABSENT_SLOTS];
-        if *absent == (pc, key) {
+        if *absent == here {
             return None;
         }
         let Some(descriptor) = jit.find(pc, memory) else {
-            *absent = (pc, key);
+            *absent = here;
             return None;
         };
         self.jumps[place] = JumpSlot {

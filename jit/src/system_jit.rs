@@ -19,6 +19,7 @@ use hart::csr::{FCSR, FFLAGS, FRM};
 use hart::{Memory, SystemMemory};
 use memory::{PAGE, PAGE_BITS};
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,12 +37,20 @@ const MOST_AT_A_PLACE: usize = 8;
 struct Record {
     /// The page numbers of its addresses when it was compiled, and the code pages that those led to.
     pages: Vec<(u64, u64)>,
-    /// Whether it holds floating-point instructions, which may be forbidden.
-    floats: bool,
     /// Where it begins: the addresses then, and the code pages.
     entries: Vec<(u64, u64)>,
-    /// Keeps alive what its code points to.
-    links: Arc<Links>,
+    /// Kept, not read: keeps alive what its code points to.
+    _links: Arc<Links>,
+}
+
+/// Code that begins at a place. What is asked for most lies side by side.
+struct Beginning {
+    descriptor: Descriptor,
+    /// Whether it holds floating-point instructions, which may be forbidden.
+    floats: bool,
+    /// Whether all of it is on the page where it begins.
+    one_page: bool,
+    record: Arc<Record>,
 }
 
 /// The compiler of a machine, and what it has compiled, for harts that take turns on one thread; those
@@ -52,7 +61,7 @@ pub struct SystemJit {
     /// What all code is part of.
     generation: Option<Arc<Shared>>,
     /// What begins at a place, seldom more than one: the same page can lie beside others.
-    entries: FxHashMap<Place, Vec<(Arc<Record>, usize)>>,
+    entries: FxHashMap<Place, SmallVec<[Beginning; 1]>>,
     by_page: FxHashMap<u64, Vec<Arc<Record>>>,
     /// Another one whenever code is dropped, and for each compiler.
     epoch: u64,
@@ -123,20 +132,21 @@ impl SystemJit {
     pub(crate) fn find(&self, pc: u64, memory: &SystemMemory) -> Option<Descriptor> {
         let page = memory.code_page_of(pc)?;
         let known = self.entries.get(&place_of(pc, page))?;
-        known.iter().find_map(|(record, index)| {
-            let descriptor = record.links.descriptors.get(*index)?;
+        known.iter().find_map(|beginning| {
+            let descriptor = beginning.descriptor;
             let moved = pc.wrapping_sub(descriptor.pc);
             let elsewhere = |&(number, page): &(u64, u64)| {
                 let va = (number << PAGE_BITS).wrapping_add(moved);
                 memory.code_page_of(va) != Some(page)
             };
-            if record.floats && !memory.may_float() || record.pages.iter().any(elsewhere) {
+            let forbidden = beginning.floats && !memory.may_float();
+            if forbidden || !beginning.one_page && beginning.record.pages.iter().any(elsewhere) {
                 return None;
             }
             Some(Descriptor {
                 pc,
                 entry: descriptor.entry | moved,
-                ..*descriptor
+                ..descriptor
             })
         })
     }
@@ -216,9 +226,8 @@ impl SystemJit {
         let place = |pc: u64| Some((pc, *pages.get(&(pc >> PAGE_BITS))?));
         let descriptors = compiled.links.descriptors.iter();
         // What is an entry already stays where it is.
-        let new: Vec<(usize, Place)> = descriptors
-            .enumerate()
-            .filter_map(|(index, descriptor)| Some((index, place(descriptor.pc)?)))
+        let new: Vec<(Descriptor, Place)> = descriptors
+            .filter_map(|descriptor| Some((*descriptor, place(descriptor.pc)?)))
             .filter(|(_, (pc, _))| self.find(*pc, memory).is_none())
             .collect();
         let numbers = region.pages();
@@ -227,16 +236,21 @@ impl SystemJit {
                 .iter()
                 .filter_map(|number| Some((*number, *pages.get(number)?)))
                 .collect(),
-            floats: insns().any(|decoded| is_float(decoded.insn)),
             entries: new.iter().map(|(_, place)| *place).collect(),
-            links: compiled.links.clone(),
+            _links: compiled.links.clone(),
         });
-        for (index, (pc, page)) in new {
+        let floats = insns().any(|decoded| is_float(decoded.insn));
+        for (descriptor, (pc, page)) in new {
             let known = self.entries.entry(place_of(pc, page)).or_default();
             if known.len() >= MOST_AT_A_PLACE {
                 known.remove(0);
             }
-            known.push((record.clone(), index));
+            known.push(Beginning {
+                descriptor,
+                floats,
+                one_page: record.pages == [(pc >> PAGE_BITS, page)],
+                record: record.clone(),
+            });
         }
         let distinct: FxHashSet<u64> = record.pages.iter().map(|(_, page)| *page).collect();
         for page in distinct {
@@ -254,7 +268,7 @@ impl SystemJit {
                 for &(pc, page) in &record.entries {
                     let place = place_of(pc, page);
                     if let Some(known) = self.entries.get_mut(&place) {
-                        known.retain(|(other, _)| !Arc::ptr_eq(other, &record));
+                        known.retain(|other| !Arc::ptr_eq(&other.record, &record));
                         if known.is_empty() {
                             self.entries.remove(&place);
                         }

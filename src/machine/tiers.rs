@@ -21,6 +21,9 @@ const LATER: u64 = 1 << 20;
 pub struct TierOptions {
     /// Arrivals at a block before the region around it is compiled.
     pub threshold: u64,
+    /// How many arrivals it counts for if compiled code is left for a block that has none: going
+    /// from one engine to the other takes as long as many instructions.
+    pub exit_weight: u64,
     /// Blocks with a smaller part of that, one in so many, are left out of regions.
     pub warmth: u64,
     /// Compile what is reached at once, however rarely it runs: for comparing engines.
@@ -33,6 +36,7 @@ impl Default for TierOptions {
     fn default() -> Self {
         TierOptions {
             threshold: 5000,
+            exit_weight: 4,
             warmth: 16,
             eager: false,
             jit: jit::Options {
@@ -158,6 +162,8 @@ impl Tiers {
             return self.interp.run(&mut hart.state, &hart.memory, limit, poll);
         };
         let begun = hart.state.instret;
+        // Where a block has just reported itself hot.
+        let mut reported = None;
         loop {
             let exit = hart.state.run(jit, &hart.memory, limit, poll);
             let near = |count: u64| hart.state.instret.saturating_add(count).min(limit);
@@ -183,12 +189,16 @@ impl Tiers {
                         false => self.interp.step(&mut hart.state, &hart.memory),
                     }
                 }
+                SystemExit::Missing if reported == Some((hart.state.pc, before)) => {
+                    hot(&mut self.interp, jit, &self.options, hart);
+                    reported = None;
+                    Exit::Hot
+                }
                 SystemExit::Missing => {
-                    let interp = &mut self.interp;
-                    let exit = interp.run(&mut hart.state, &hart.memory, limit, poll);
-                    if exit == Exit::Hot && !hart.state.is_ready(jit, &hart.memory) {
-                        hot(interp, jit, &self.options, hart);
-                    }
+                    let (state, memory) = (&mut hart.state, &hart.memory);
+                    let arrivals = self.options.exit_weight;
+                    let exit = self.interp.run_on(state, memory, limit, poll, arrivals);
+                    reported = (exit == Exit::Hot).then_some((state.pc, state.instret));
                     exit
                 }
                 SystemExit::Limit if !self.exact && before > begun => Exit::Poll,

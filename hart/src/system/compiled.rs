@@ -2,6 +2,7 @@
 
 use super::{SystemMemory, access::Place, tlb::Entry};
 use crate::Memory;
+use crate::privileged::walk::Mapping;
 use memory::{Access, PAGE};
 
 impl SystemMemory {
@@ -14,7 +15,8 @@ impl SystemMemory {
     /// What stays the same as long as addresses that [`SystemMemory::code_page_of`] was asked for lead
     /// where they did, the mode is the same, and floating point is permitted or not as it was.
     pub fn code_key(&self) -> u64 {
-        self.tlb.key(self.code.get()) << 1 | u64::from(self.may_float())
+        let key = self.tlb.key(self.code.get(), |va| self.fetched_at(va));
+        key << 1 | u64::from(self.may_float())
     }
 
     /// The code page that an instruction at `va` would be fetched from; none if it can't be, or if
@@ -27,14 +29,24 @@ impl SystemMemory {
             (entry.fetch.get() == page)
                 .then(|| self.ram.page_of(page.wrapping_add(entry.addend.get())))
         };
+        // A walk that sets A is none that may be made beside what the guest does.
         let quiet = !self.privileged.borrow().updates_accessed();
         let page = known().or_else(|| {
             let walked = quiet.then(|| self.place(va, 2, Access::Fetch).ok());
             // Pages that are not cached are looked at anew each time.
             walked.flatten().and_then(|_| known())
         })?;
-        self.tlb.note_fetched(array, va);
+        let pa = self.ram.pa() + (page << memory::PAGE_BITS) + va % PAGE;
+        self.tlb
+            .note_fetched(array, va, pa, |va| self.fetched_at(va));
         Some(page)
+    }
+
+    /// Where the tables lead a fetch at `va` now, if finding out changes nothing.
+    fn fetched_at(&self, va: u64) -> Option<Mapping> {
+        let p = self.privileged.borrow();
+        let quiet = !p.updates_accessed();
+        quiet.then(|| p.walk(&self.ram, p.mode(), va, Access::Fetch).ok())?
     }
 
     /// Reads a 16-bit parcel of a code page.

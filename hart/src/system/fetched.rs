@@ -1,18 +1,27 @@
-//! Which addresses of an address space compiled code was looked up for, so that a fence which
-//! concerns none of them costs nothing.
+//! Which addresses a view of memory was asked for by whoever keeps compiled code, and where they led: a
+//! fence after which they still lead there costs no more than finding that out.
 
-use super::tlb::large;
+use crate::privileged::walk::Mapping;
 use memory::PAGE_BITS;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
-/// The addresses of one address space.
+/// Pages that are known to have been noted, at most.
+const RECENT: usize = 256;
+
+/// The addresses seen through one array of the translation cache.
 pub struct Fetched {
     /// Changes whenever one of them may lead elsewhere; never used again.
     key: Cell<u64>,
-    /// Their pages, hashed.
-    pages: [Cell<u64>; 64],
-    /// Their regions of 2 MiB, hashed.
-    regions: [Cell<u64>; 64],
+    /// Whether a fence concerned one of them, and it is not known yet where they lead now.
+    doubtful: Cell<bool>,
+    /// Whether nothing will tell that they still lead where they did.
+    lost: Cell<bool>,
+    /// Numbers of pages noted before, by their lowest bits.
+    recent: [Cell<u64>; RECENT],
+    /// The mappings that they are part of, large ones as a whole: from the first address to the first
+    /// physical one, and the level.
+    mappings: RefCell<BTreeMap<u64, (u64, u32)>>,
 }
 
 impl Fetched {
@@ -20,44 +29,94 @@ impl Fetched {
     pub fn new(key: u64) -> Fetched {
         Fetched {
             key: Cell::new(key),
-            pages: [const { Cell::new(0) }; 64],
-            regions: [const { Cell::new(0) }; 64],
+            doubtful: Cell::new(false),
+            lost: Cell::new(false),
+            recent: [const { Cell::new(u64::MAX) }; RECENT],
+            mappings: RefCell::default(),
         }
     }
 
-    /// The present key.
-    pub fn key(&self) -> u64 {
-        self.key.get()
+    /// The key, unless there are doubts.
+    pub fn key(&self) -> Option<u64> {
+        (!self.doubtful.get()).then(|| self.key.get())
     }
 
-    /// Takes up an address.
-    pub fn note(&self, va: u64) {
-        for (words, (word, bit)) in [(&self.pages, page(va)), (&self.regions, large(va))] {
-            words[word].set(words[word].get() | bit);
+    /// Takes up an address that leads to `pa`. That may be what an earlier walk said: it is to lead
+    /// there by the tables as they are now, too, for a fence to be harmless.
+    pub fn note(&self, va: u64, pa: u64, walk: impl FnOnce(u64) -> Option<Mapping>) {
+        let page = va >> PAGE_BITS;
+        let recent = &self.recent[page as usize % RECENT];
+        if recent.replace(page) == page {
+            return;
+        }
+        let mut mappings = self.mappings.borrow_mut();
+        if let Some((start, (first, _))) = covering(&mappings, va) {
+            if first.wrapping_add(va - start) != pa {
+                self.lost.set(true);
+            }
+            return;
+        }
+        let Some(mapping) = walk(va).filter(|mapping| mapping.pa == pa) else {
+            self.lost.set(true);
+            return;
+        };
+        let inside = va & (span(mapping.level) - 1);
+        let (start, end) = (va - inside, (va - inside).checked_add(span(mapping.level)));
+        if mappings
+            .range(start..)
+            .next()
+            .is_some_and(|(&other, _)| end.is_none_or(|end| other < end))
+        {
+            // Part of it was another mapping before.
+            self.lost.set(true);
+        }
+        mappings.insert(start, (pa.wrapping_sub(inside), mapping.level));
+    }
+
+    /// After a fence for all addresses.
+    pub fn doubt(&self) {
+        self.doubtful.set(true);
+    }
+
+    /// After a fence for `va`: for all of the large page that it is or was part of.
+    pub fn doubt_at(&self, va: u64) {
+        if self.doubtful.get() {
+            return;
+        }
+        if self.lost.get() || covering(&self.mappings.borrow(), va).is_some() {
+            self.doubtful.set(true);
         }
     }
 
-    /// Whether a fence for `va` may concern one of them. It is a fence for the region of 2 MiB too, if
-    /// that is mapped as a whole, or for all that is mapped by a larger page.
-    pub fn concerns(&self, va: u64, whole_region: bool, more: bool) -> bool {
-        let noted =
-            |words: &[Cell<u64>; 64], (word, bit): (usize, u64)| words[word].get() & bit != 0;
-        more || noted(&self.pages, page(va)) || whole_region && noted(&self.regions, large(va))
+    /// Whether all of them lead where they did; then there are no doubts any more.
+    pub fn still_holds(&self, walk: impl Fn(u64) -> Option<Mapping>) -> bool {
+        let same = |(&va, &(pa, level)): (&u64, &(u64, u32))| {
+            walk(va).is_some_and(|now| now.fetch && (now.pa, now.level) == (pa, level))
+        };
+        let holds = !self.lost.get() && self.mappings.borrow().iter().all(same);
+        if holds {
+            self.doubtful.set(false);
+        }
+        holds
     }
 
     /// Forgets all of them.
     pub fn renew(&self, key: u64) {
         self.key.set(key);
-        for word in self.pages.iter().chain(&self.regions) {
-            word.set(0);
-        }
+        self.doubtful.set(false);
+        self.lost.set(false);
+        self.recent.iter().for_each(|page| page.set(u64::MAX));
+        self.mappings.borrow_mut().clear();
     }
 }
 
-/// Where a page is noted.
-fn page(va: u64) -> (usize, u64) {
-    (
-        (va >> (PAGE_BITS + 6)) as usize % 64,
-        1 << (va >> PAGE_BITS & 63),
-    )
+/// The mapping that `va` is part of: where it begins, and leads.
+fn covering(mappings: &BTreeMap<u64, (u64, u32)>, va: u64) -> Option<(u64, (u64, u32))> {
+    let (&start, &mapping) = mappings.range(..=va).next_back()?;
+    (va - start < span(mapping.1)).then_some((start, mapping))
+}
+
+/// How many bytes a mapping of a level is for.
+fn span(level: u32) -> u64 {
+    1 << (PAGE_BITS + 9 * level)
 }

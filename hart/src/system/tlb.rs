@@ -6,7 +6,8 @@
 //! between modes, chooses arrays and drops nothing.
 //!
 //! Compiled code is made for pages at addresses. Whoever runs it looks up once whether the
-//! addresses lead to those pages; that holds as long as [`Tlb::key`] stays the same.
+//! addresses lead to those pages; that holds as long as [`Tlb::key`] stays the same, also after a
+//! fence that has changed nothing about them, see `fetched.rs`.
 
 use super::fetched::Fetched;
 use crate::privileged::walk::Mapping;
@@ -96,8 +97,8 @@ pub struct Tlb {
     /// The values of satp that arrays belong to, and when they were last chosen.
     spaces: [Cell<Option<(u64, u64)>>; SPACES],
     turn: Cell<u64>,
-    /// What compiled code was looked up for each space, and for machine mode at the end.
-    fetched: [Fetched; SPACES + 1],
+    /// What compiled code was looked up through each array.
+    fetched: [Fetched; ARRAYS],
     /// The last key given away.
     last_key: Cell<u64>,
 }
@@ -127,8 +128,8 @@ impl Default for Tlb {
             arrays: arrays.unwrap_or_else(|_| unreachable!("ARRAYS were made")),
             spaces: [const { Cell::new(None) }; SPACES],
             turn: Cell::new(0),
-            fetched: std::array::from_fn(|space| Fetched::new(space as u64 + 1)),
-            last_key: Cell::new(SPACES as u64 + 1),
+            fetched: std::array::from_fn(|array| Fetched::new(array as u64 + 1)),
+            last_key: Cell::new(ARRAYS as u64),
         }
     }
 }
@@ -151,6 +152,7 @@ impl Tlb {
                 let age = |index: &usize| self.spaces[*index].get().map_or(0, |s| s.1);
                 let oldest = (0..SPACES).min_by_key(age).unwrap_or(0);
                 self.clear_space(oldest);
+                arrays_of(oldest).for_each(|array| self.renew(array));
                 oldest
             }
         };
@@ -159,21 +161,35 @@ impl Tlb {
     }
 
     /// What stays the same as long as the addresses noted by [`Tlb::note_fetched`] lead where they
-    /// did, seen through this array. No two arrays have the same.
-    pub fn key(&self, array: usize) -> u64 {
-        self.fetched[space_of(array)].key() << 8 | array as u64
+    /// did, seen through this array. No two arrays have the same. `walk` is asked where addresses lead,
+    /// if there was a fence.
+    pub fn key(&self, array: usize, walk: impl Fn(u64) -> Option<Mapping>) -> u64 {
+        let fetched = &self.fetched[array % ARRAYS];
+        let key = fetched.key().unwrap_or_else(|| {
+            if !fetched.still_holds(walk) {
+                self.renew(array);
+            }
+            fetched.key().unwrap_or(0)
+        });
+        key << 8 | array as u64
     }
 
-    /// Notes that code at `va` was found to be what it is through this array, which has an entry
-    /// for it.
-    pub fn note_fetched(&self, array: usize, va: u64) {
-        self.fetched[space_of(array)].note(va);
+    /// Notes that code at `va`, which leads to `pa`, was found to be what it is through this array, which
+    /// has an entry for it.
+    pub fn note_fetched(
+        &self,
+        array: usize,
+        va: u64,
+        pa: u64,
+        walk: impl FnOnce(u64) -> Option<Mapping>,
+    ) {
+        self.fetched[array % ARRAYS].note(va, pa, walk);
     }
 
-    fn renew(&self, space: usize) {
+    fn renew(&self, array: usize) {
         let key = self.last_key.get() + 1;
         self.last_key.set(key);
-        self.fetched[space].renew(key);
+        self.fetched[array % ARRAYS].renew(key);
     }
 
     /// The first entry of an array, for compiled code.
@@ -226,27 +242,31 @@ impl Tlb {
 
     /// Drops everything.
     pub fn clear(&self) {
-        (0..ARRAYS).for_each(|array| self.clear_array(array));
-        (0..=SPACES).for_each(|space| self.renew(space));
+        (0..ARRAYS).for_each(|array| {
+            self.clear_array(array);
+            self.renew(array);
+        });
     }
 
     /// Drops everything of address spaces, or of the one with this identifier; mappings that are
     /// global may stay but don't.
     pub fn clear_spaces(&self, asid: Option<u64>) {
-        self.with_asid(asid, |index| self.clear_space(index));
+        self.with_asid(asid, |index| {
+            self.clear_space(index);
+            arrays_of(index).for_each(|array| self.fetched[array].doubt());
+        });
     }
 
     /// Drops what is known of `va`.
     pub fn clear_page(&self, va: u64, asid: Option<u64>) {
         self.with_asid(asid, |index| {
-            let arrays = FIRST_SPACE + 3 * index..FIRST_SPACE + 3 * index + 3;
-            // Nothing was looked up since it was cleared, for code neither.
+            let arrays = arrays_of(index);
+            arrays
+                .clone()
+                .for_each(|array| self.fetched[array].doubt_at(va));
+            // Nothing was filled since they were cleared.
             if arrays.clone().all(|array| !self.arrays[array].used.get()) {
                 return;
-            }
-            let part_of = |level| arrays.clone().any(|a| self.is_part_of(a, va, level));
-            if self.fetched[index].concerns(va, part_of(1), part_of(2)) {
-                self.renew(index);
             }
             arrays.for_each(|array| self.clear_page_of(array, va));
         });
@@ -263,8 +283,7 @@ impl Tlb {
     }
 
     fn clear_space(&self, index: usize) {
-        (0..3).for_each(|view| self.clear_array(FIRST_SPACE + 3 * index + view));
-        self.renew(index);
+        arrays_of(index).for_each(|array| self.clear_array(array));
     }
 
     fn clear_array(&self, array: usize) {
@@ -303,15 +322,13 @@ impl Tlb {
     }
 }
 
-/// Whose addresses an array knows: the number of a space, or that of machine mode.
-fn space_of(array: usize) -> usize {
-    array
-        .checked_sub(FIRST_SPACE)
-        .map_or(SPACES, |a| (a / 3).min(SPACES))
+/// The arrays of a space.
+fn arrays_of(space: usize) -> std::ops::Range<usize> {
+    FIRST_SPACE + 3 * space..FIRST_SPACE + 3 * space + 3
 }
 
 /// Where a region of 2 MiB is noted.
-pub(super) fn large(va: u64) -> (usize, u64) {
+fn large(va: u64) -> (usize, u64) {
     ((va >> 27) as usize % 64, 1 << (va >> 21 & 63))
 }
 
@@ -393,44 +410,111 @@ mod tests {
         assert!(!holds(&tlb, first, 0x1000));
     }
 
+    /// Page tables: what starts where leads where, and on which level.
+    type Tables = Vec<Leaf>;
+    type Leaf = (u64, u64, u32);
+
+    fn walk(tables: &Tables, va: u64) -> Option<Mapping> {
+        let inside = |&&(start, _, level): &&Leaf| va.wrapping_sub(start) >> (12 + 9 * level) == 0;
+        let &(start, pa, level) = tables.iter().find(inside)?;
+        Some(Mapping {
+            pa: pa + (va - start),
+            level,
+            load: true,
+            store: false,
+            fetch: true,
+        })
+    }
+
+    fn noted(tlb: &Tlb, array: usize, tables: &Tables, va: u64) {
+        let mapping = walk(tables, va).unwrap();
+        filled(tlb, array, va, mapping.level);
+        tlb.note_fetched(array, va, mapping.pa, |va| walk(tables, va));
+    }
+
     #[test]
-    fn a_key_lasts_until_code_may_be_elsewhere() {
+    fn a_key_lasts_until_code_is_elsewhere() {
         let tlb = Tlb::default();
         let array = tlb.array(1 << 44 | 7, View::User);
         let other = tlb.array(1 << 44 | 7, View::Supervisor);
-        assert_ne!(tlb.key(array), tlb.key(other));
-        assert_ne!(tlb.key(array), tlb.key(MACHINE));
-        let code = |va, level| {
-            filled(&tlb, array, va, level);
-            tlb.note_fetched(array, va);
-            tlb.key(array)
-        };
-        let key = code(0x1_0000, 0);
+        let none = Tables::new();
+        let key = |array, tables: &Tables| tlb.key(array, |va| walk(tables, va));
+        assert_ne!(key(array, &none), key(other, &none));
+        assert_ne!(key(array, &none), key(MACHINE, &none));
+        let mut tables = vec![
+            (0x1_0000, 0x8000_0000, 0),
+            (0x4000_0000, 0x8020_0000, 1),
+            (0x8000_0000, 0x4000_0000, 2),
+        ];
+        for va in [0x1_0abc, 0x4000_5000, 0x4010_0000, 0x8765_4321] {
+            noted(&tlb, array, &tables, va);
+        }
+        let first = key(array, &tables);
+        let unchanged = |tables: &Tables| assert_eq!(key(array, tables), first);
         tlb.clear_page(0x2_0000, None);
         tlb.clear_page(0x1_0000, Some(2));
-        assert_eq!(tlb.key(array), key, "another page, another space");
-        tlb.clear_page(0x1_0abc, Some(1));
-        assert_ne!(tlb.key(array), key);
+        // Nothing else is looked at: these were not fenced.
+        unchanged(&none);
+        tlb.clear_page(0x1_0fff, Some(1));
+        unchanged(&tables);
+        tlb.clear_spaces(None);
+        unchanged(&tables);
         // The entry may have made room for another: what was looked up holds all the same.
-        let key = code(0x1_0000, 0);
         filled(&tlb, array, 0x1_0000 + (ENTRIES << 12) as u64, 0);
-        assert_eq!(tlb.key(array), key);
-        tlb.clear_page(0x1_0000, None);
-        assert_ne!(tlb.key(array), key);
-        let key = code(0x4020_0000, 1);
-        tlb.clear_page(0x4000_0000, None);
-        assert_eq!(tlb.key(array), key);
-        tlb.clear_page(0x402f_f000, None);
-        assert_ne!(tlb.key(array), key, "another part of the superpage");
-        let key = code(0x4020_0000, 2);
-        tlb.clear_page(0x7020_0000, None);
-        assert_ne!(tlb.key(array), key, "another part of the huge page");
-        let key = code(0x5000, 0);
-        tlb.clear_spaces(Some(1));
-        assert_ne!(tlb.key(array), key);
-        let (key, machine) = (code(0x5000, 0), tlb.key(MACHINE));
+        unchanged(&tables);
+        // Any address of a large page stands for all of it.
+        for (index, va) in [(0, 0x1_0000), (1, 0x401f_ffff), (2, 0xbfff_ffff)] {
+            let changes: [fn(&mut Leaf); 2] = [|t| t.1 += 0x4000_0000, |t| t.2 = 3];
+            for change in changes {
+                let before = key(array, &tables);
+                filled(&tlb, array, va, 0);
+                tlb.clear_page(va, None);
+                assert_eq!(key(array, &tables), before);
+                change(&mut tables[index]);
+                tlb.clear_page(va, None);
+                assert_ne!(key(array, &tables), before);
+                tables[index].2 = index as u32;
+                for (va, ..) in tables.clone() {
+                    noted(&tlb, array, &tables, va);
+                }
+            }
+        }
+        let before = (key(array, &tables), key(MACHINE, &none));
         tlb.clear();
-        assert!(tlb.key(array) != key && tlb.key(MACHINE) != machine);
+        assert!(key(array, &tables) != before.0 && key(MACHINE, &none) != before.1);
+    }
+
+    #[test]
+    fn code_that_the_tables_no_longer_lead_to_is_looked_up_anew_after_a_fence() {
+        let tlb = Tlb::default();
+        let array = tlb.array(3, View::Supervisor);
+        let tables = vec![(0x1_0000, 0x8000_0000, 1)];
+        let key = || tlb.key(array, |va| walk(&tables, va));
+        for stale in [[0x1_0000, 0x1_1000], [0x1_1000, 0x1_0000]] {
+            for (va, pa) in stale
+                .into_iter()
+                .zip([0x8000_0000 + stale[0] - 0x1_0000, 0x9000_0000])
+            {
+                filled(&tlb, array, va, 1);
+                tlb.note_fetched(array, va, pa, |va| walk(&tables, va));
+            }
+            let before = key();
+            tlb.clear_page(0x1_0000, None);
+            assert_ne!(key(), before);
+        }
+    }
+
+    #[test]
+    fn another_space_in_the_same_place_has_another_key() {
+        let tlb = Tlb::default();
+        let tables = vec![(0x1000, 0x8000_0000, 0)];
+        let first = tlb.array(100, View::User);
+        noted(&tlb, first, &tables, 0x1000);
+        let key = tlb.key(first, |va| walk(&tables, va));
+        for satp in 101..109 {
+            tlb.array(satp, View::User);
+        }
+        assert_ne!(tlb.key(first, |va| walk(&tables, va)), key);
     }
 
     #[test]
