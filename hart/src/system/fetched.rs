@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 /// Pages that are known to have been noted, at most.
 const RECENT: usize = 256;
+/// No page has this number.
+const NOWHERE: (u64, u64) = (u64::MAX, 0);
 
 /// The addresses seen through one array of the translation cache.
 pub struct Fetched {
@@ -17,8 +19,8 @@ pub struct Fetched {
     doubtful: Cell<bool>,
     /// Whether nothing will tell that they still lead where they did.
     lost: Cell<bool>,
-    /// Numbers of pages noted before, by their lowest bits.
-    recent: [Cell<u64>; RECENT],
+    /// Numbers of pages noted before, and where they led, by the lowest bits.
+    recent: [Cell<(u64, u64)>; RECENT],
     /// The mappings that they are part of, large ones as a whole: from the first address to the first
     /// physical one, and the level.
     mappings: RefCell<BTreeMap<u64, (u64, u32)>>,
@@ -31,7 +33,7 @@ impl Fetched {
             key: Cell::new(key),
             doubtful: Cell::new(false),
             lost: Cell::new(false),
-            recent: [const { Cell::new(u64::MAX) }; RECENT],
+            recent: [const { Cell::new(NOWHERE) }; RECENT],
             mappings: RefCell::default(),
         }
     }
@@ -46,7 +48,8 @@ impl Fetched {
     pub fn note(&self, va: u64, pa: u64, walk: impl FnOnce(u64) -> Option<Mapping>) {
         let page = va >> PAGE_BITS;
         let recent = &self.recent[page as usize % RECENT];
-        if recent.replace(page) == page {
+        let here = (page, pa >> PAGE_BITS);
+        if recent.replace(here) == here {
             return;
         }
         let mut mappings = self.mappings.borrow_mut();
@@ -105,7 +108,7 @@ impl Fetched {
         self.key.set(key);
         self.doubtful.set(false);
         self.lost.set(false);
-        self.recent.iter().for_each(|page| page.set(u64::MAX));
+        self.recent.iter().for_each(|page| page.set(NOWHERE));
         self.mappings.borrow_mut().clear();
     }
 }

@@ -505,6 +505,20 @@ mod tests {
     }
 
     #[test]
+    fn code_that_was_elsewhere_for_a_while_without_a_fence_is_looked_up_anew_after_one() {
+        let tlb = Tlb::default();
+        let array = tlb.array(3, View::User);
+        let tables = |pa| vec![(0x1000, pa, 0)];
+        for pa in [0x8000_0000, 0x9000_0000, 0x8000_0000] {
+            noted(&tlb, array, &tables(pa), 0x1000);
+        }
+        let key = || tlb.key(array, |va| walk(&tables(0x8000_0000), va));
+        let before = key();
+        tlb.clear_page(0x1000, None);
+        assert_ne!(key(), before);
+    }
+
+    #[test]
     fn another_space_in_the_same_place_has_another_key() {
         let tlb = Tlb::default();
         let tables = vec![(0x1000, 0x8000_0000, 0)];
