@@ -119,6 +119,7 @@ fn outcome_and_stats(
     let mut random = Random::new(seed);
     let mut options = EngineOptions::new(kind, true);
     options.threshold = random.choose(&[1, 2, 5, 20]);
+    options.jit.joining = random.choose(&[0, 1, 256]);
     options.jit.background = random.one_in(2);
     options.jit.code_bytes = 32 << 20;
     options.translations = kept.map(|(folder, _)| folder.clone());

@@ -10,6 +10,9 @@ pub struct Region {
     /// Where it may be entered, ascending; each is the start of a block. Return points of calls
     /// made in the region are among them.
     pub entries: Vec<u64>,
+    /// Those entries to which jumps of the region to computed addresses are known to lead, ascending.
+    /// Discovery finds none: who has seen such jumps says so.
+    pub targets: Vec<u64>,
     /// The blocks, by ascending start. A block ends where another begins unless one lies across
     /// the other's instructions.
     pub blocks: Vec<Block>,
@@ -106,6 +109,7 @@ impl Region {
         entries.dedup();
         Region {
             entries,
+            targets: Vec::new(),
             blocks: blocks.into_values().collect(),
             borders: borders.into_iter().collect(),
             truncated,

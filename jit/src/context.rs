@@ -91,8 +91,10 @@ pub struct Context {
     pub window: u64,
     /// Host stack pointer to return to when compiled code is left in the middle.
     pub host_stack: u64,
-    /// An ecall's trap value.
+    /// An ecall's trap value; or where the region is that `STRAY` comes from.
     pub tval: u64,
+    /// After so many computed jumps out of regions compiled code returns `STRAY`.
+    pub strays: u32,
     /// The host's floating-point control and flags while compiled code runs, see `host::float`;
     /// afterwards with the flags that it raised.
     pub float_control: u32,
@@ -134,6 +136,8 @@ pub mod code {
     pub const MISSING: u64 = 0;
     /// As `MISSING`, after a jump to a computed address.
     pub const NO_TARGET: u64 = 7;
+    /// A computed jump leads to `state.pc`, out of the region: one of many that did.
+    pub const STRAY: u64 = 11;
     /// `left` does not cover the way to the next check.
     pub const LIMIT: u64 = 1;
     /// The poll flag is set.
@@ -177,6 +181,7 @@ pub mod offset {
     pub const LEFT: i32 = offset_of!(Context, left) as i32;
     pub const WINDOW: i32 = offset_of!(Context, window) as i32;
     pub const HOST_STACK: i32 = offset_of!(Context, host_stack) as i32;
+    pub const STRAYS: i32 = offset_of!(Context, strays) as i32;
     pub const TVAL: i32 = offset_of!(Context, tval) as i32;
     pub const FLOAT_CONTROL: i32 = offset_of!(Context, float_control) as i32;
     pub const HOST_FLOAT_CONTROL: i32 = offset_of!(Context, host_float_control) as i32;

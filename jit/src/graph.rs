@@ -72,6 +72,11 @@ pub enum End {
     },
     /// The last step is a jalr; it leaves the region.
     Indirect,
+    /// The last step is a jalr that may stay in the region: the hub at that node finds out.
+    Computed(NodeId),
+    /// A node without steps that tells the targets of computed jumps apart; others leave the
+    /// region. See `translate/hub.rs`.
+    Hub,
     /// The last step is an ecall, ebreak or fence.i: back to the engine.
     System,
     /// Nothing can be decoded at this address: the interpreter raises the trap.
@@ -87,6 +92,8 @@ pub struct Node {
     pub steps: Vec<Step>,
     /// How it ends.
     pub end: End,
+    /// The nodes that a hub leads to.
+    pub ways: Vec<NodeId>,
     /// Whether the region may be entered here.
     pub entry: bool,
     /// Whether an edge from a later node in the order comes back here.
@@ -103,9 +110,11 @@ impl Node {
         let (first, second) = match self.end {
             End::Jump(target) => (Some(target), None),
             End::Branch { taken, next } => (Some(taken), Some(next)),
-            End::Indirect | End::System | End::Interpret(_) => (None, None),
+            End::Computed(hub) => (Some(Target::Node(hub)), None),
+            End::Indirect | End::Hub | End::System | End::Interpret(_) => (None, None),
         };
-        first.into_iter().chain(second)
+        let ways = self.ways.iter().map(|&way| Target::Node(way));
+        first.into_iter().chain(second).chain(ways)
     }
 
     /// The nodes that its edges lead to.
@@ -128,6 +137,11 @@ pub struct Graph {
     /// that lead to it.
     pub order: Vec<NodeId>,
 }
+
+/// More places than this a hub does not lead to.
+const MOST_WAYS: usize = 1000;
+/// As long as there are no more ways than this out of all of them, each computed jump has a hub.
+const MOST_COPIES: usize = 128;
 
 /// A branch over at most this many instructions becomes selects.
 const LONGEST_SKIP: usize = 4;
@@ -167,6 +181,7 @@ impl Graph {
                     Flow::System => End::System,
                     Flow::Illegal => End::Interpret(block.end),
                 },
+                ways: Vec::new(),
                 entry: false,
                 header: false,
                 body: Vec::new(),
@@ -184,12 +199,59 @@ impl Graph {
                 graph.entries.push((pc, id));
             }
         }
+        graph.add_hubs(region);
         graph.find_predecessors();
         graph.fold_short_branches();
         graph.find_order();
         graph.find_predecessors();
         graph.find_loops();
         graph
+    }
+
+    /// Leads computed jumps to those entries that computed jumps are known to lead to: all of them by
+    /// one hub, or, if there are few, each by its own, which the host's processor predicts
+    /// better.
+    fn add_hubs(&mut self, region: &Region) {
+        let ways = self.entries.iter();
+        let ways = ways.filter(|(pc, _)| region.targets.binary_search(pc).is_ok());
+        let ways: Vec<NodeId> = ways.map(|&(_, id)| id).take(MOST_WAYS).collect();
+        let blocks = region.blocks.iter().enumerate();
+        let jumps = blocks.filter(|(_, block)| block.flow == Flow::Indirect);
+        let jumps: Vec<NodeId> = jumps.map(|(id, _)| id).collect();
+        if ways.is_empty() {
+            return;
+        }
+        let own = jumps.len() * ways.len() <= MOST_COPIES;
+        for (index, &jump) in jumps.iter().enumerate() {
+            if own || index == 0 {
+                self.nodes.push(Node {
+                    // Of none of its own: it is never looked up.
+                    start: region.blocks[jump].start,
+                    steps: Vec::new(),
+                    end: End::Hub,
+                    ways: ways.clone(),
+                    entry: false,
+                    header: false,
+                    body: Vec::new(),
+                    preds: Vec::new(),
+                });
+            }
+            self.nodes[jump].end = End::Computed(self.nodes.len() - 1);
+        }
+    }
+
+    /// Whether a node is a hub.
+    pub fn is_hub(&self, id: NodeId) -> bool {
+        self.nodes[id].end == End::Hub
+    }
+
+    /// Where control goes from a node, but for the ways out of a hub: every cycle through one
+    /// would be a loop that is as large as an interpreter.
+    fn nearby(&self, id: NodeId) -> Vec<NodeId> {
+        match self.is_hub(id) {
+            true => Vec::new(),
+            false => self.nodes[id].successors().collect(),
+        }
     }
 
     fn find_predecessors(&mut self) {
@@ -240,6 +302,8 @@ impl Graph {
                     End::Jump(_)
                     | End::Branch { .. }
                     | End::Indirect
+                    | End::Computed(_)
+                    | End::Hub
                     | End::System
                     | End::Interpret(_) => break,
                 };
@@ -286,7 +350,7 @@ impl Graph {
             if std::mem::replace(&mut seen[entry], true) {
                 continue;
             }
-            let mut stack = vec![(entry, self.nodes[entry].successors().collect::<Vec<_>>())];
+            let mut stack = vec![(entry, self.nearby(entry))];
             while let Some((node, successors)) = stack.last_mut() {
                 // The fallthrough is the last successor: visited first it ends up last in the
                 // postorder's reverse, next to its predecessor it shall be; so visit it last.
@@ -296,7 +360,7 @@ impl Graph {
                 } else {
                     let successor = successors.remove(0);
                     if !std::mem::replace(&mut seen[successor], true) {
-                        stack.push((successor, self.nodes[successor].successors().collect()));
+                        stack.push((successor, self.nearby(successor)));
                     }
                 }
             }
@@ -317,7 +381,7 @@ impl Graph {
                 .preds
                 .iter()
                 .copied()
-                .filter(|&pred| position[pred] >= position[header])
+                .filter(|&pred| position[pred] >= position[header] && !self.is_hub(pred))
                 .collect();
             if back.is_empty() {
                 continue;
@@ -329,7 +393,7 @@ impl Graph {
             while let Some(node) = stack.pop() {
                 // What comes before the header in the order is not in its loop: such a path
                 // enters an irreducible loop from the side.
-                if inside[node] || position[node] < position[header] {
+                if inside[node] || position[node] < position[header] || self.is_hub(node) {
                     continue;
                 }
                 inside[node] = true;

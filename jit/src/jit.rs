@@ -89,6 +89,11 @@ impl Jit {
         lock(&self.inner.table).entry(pc).is_some()
     }
 
+    /// The number of the region that `pc` is in, compiled or being compiled; it is never used again.
+    pub fn region(&self, pc: u64) -> Option<u64> {
+        lock(&self.inner.table).owner(pc)
+    }
+
     /// Drops all code that was made from these guest pages (numbers, not addresses). Harts that
     /// are inside it leave it at their next region boundary; `JitHart::run` never enters it again.
     pub fn invalidate(&self, pages: &[u64]) {
@@ -281,7 +286,7 @@ impl Inner {
         stats.evictions += u64::from(evicts);
         stats.installed += 1;
         drop(stats);
-        let id = table.begin(shape, &[]);
+        let id = table.begin(shape, &[], true);
         table.publish(id, installed);
         self.published.fetch_add(1, Ordering::Release);
         if evicts {

@@ -46,14 +46,17 @@ impl JitHart {
     pub(crate) fn new(jit: Arc<Jit>, context: Arc<SharedContext>) -> Self {
         let epoch = jit.inner().epoch();
         let published = jit.inner().published();
-        JitHart {
+        let strays = jit.options().stray_interval();
+        let mut hart = JitHart {
             jit,
             context,
             generation: None,
             epoch,
             absent: vec![Absent::NONE; ABSENT_SLOTS].into(),
             published,
-        }
+        };
+        hart.context().strays = strays;
+        hart
     }
 
     fn context(&mut self) -> &mut Context {
@@ -112,6 +115,7 @@ impl JitHart {
                     missing += 1;
                     computed = true;
                 }
+                code::STRAY => self.strayed(),
                 code::LIMIT => break Exit::Limit,
                 code::POLL => break Exit::Poll,
                 code::FENCE_I => break Exit::FenceI,
@@ -158,6 +162,15 @@ impl JitHart {
             absent.jumps = 1;
         }
         self.jit.inner().missed(pc, told);
+    }
+
+    /// One of many computed jumps has left its region.
+    fn strayed(&mut self) {
+        let (from, to) = (self.context().tval, self.state().pc);
+        let interval = self.jit.options().stray_interval();
+        // Not always the same of jumps that take turns.
+        self.context().strays = interval + (to as u32 >> 1) % interval.div_ceil(4);
+        self.jit.inner().strayed(from, to, interval);
     }
 
     /// The code at `pc`, by the jump cache or the table.

@@ -26,6 +26,7 @@ mod jit_hart;
 mod options;
 mod portable;
 mod request;
+mod strays;
 mod system_hart;
 mod system_jit;
 mod table;

@@ -24,6 +24,9 @@ pub struct Options {
     /// Most guest instructions in a region. Functions that are larger are cut, and the pieces jump
     /// into each other's middles, so that they are compiled again and again.
     pub region_size: usize,
+    /// Computed jumps from region to region that pay for compiling an instruction of them anew, as
+    /// one region: see `strays.rs`. They save less than arrivals, which are interpreted.
+    pub joining: u32,
     /// Compile single blocks instead of functions and loops: for comparing block by block.
     pub one_block: bool,
     /// Keep what [`Jit::portables`](crate::Jit::portables) gives.
@@ -43,10 +46,18 @@ impl Default for Options {
             listings: false,
             sabotage: None,
             region_size: 5000,
+            joining: 256,
             one_block: false,
             keep: false,
             code_bytes: 256 << 20,
         }
+    }
+}
+
+impl Options {
+    /// Of how many computed jumps from region to region one is noted, about.
+    pub(crate) fn stray_interval(&self) -> u32 {
+        (4 * self.joining).clamp(1, 1000)
     }
 }
 

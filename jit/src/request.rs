@@ -7,11 +7,12 @@
 
 use crate::background::Job;
 use crate::jit::{Inner, lock};
+use crate::strays::Strays;
 use crate::table::{RegionId, Shape, Table};
 use frontend::Region;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 
 /// What became of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,12 +49,14 @@ pub struct Asked {
     /// Addresses inside regions that compiled code jumped to, by an address that it computed, and
     /// did not find as an entry; and how often. The cases of a switch are such.
     targets: FxHashMap<u64, u32>,
+    /// Such jumps from region to region.
+    pub(crate) strays: Strays,
 }
 
 impl Inner {
     /// Asks for code that begins at `pc`.
     pub fn request(self: &Arc<Self>, pc: u64) -> Request {
-        let mut table = lock(&self.table);
+        let table = lock(&self.table);
         if table.entry(pc).is_some() {
             return Request::Ready;
         }
@@ -124,7 +127,20 @@ impl Inner {
             asked.into.remove(id);
         }
         drop(asked);
-        let id = table.begin(Shape::of(&region), &replaced);
+        self.begin(table, region, replaced, epoch, true)
+    }
+
+    /// Has a region compiled that takes the place of others. `anew`: whether that makes it dearer
+    /// to do so again.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        mut table: MutexGuard<'_, Table>,
+        region: Region,
+        replaced: Vec<RegionId>,
+        epoch: u64,
+        anew: bool,
+    ) -> Request {
+        let id = table.begin(Shape::of(&region), &replaced, anew);
         drop(table);
         let job = Job {
             id,
@@ -144,7 +160,7 @@ impl Inner {
     }
 
     /// An address in a region around which code was kept that is not in place.
-    fn kept_within(&self, region: &Region) -> Option<u64> {
+    pub(crate) fn kept_within(&self, region: &Region) -> Option<u64> {
         let kept = lock(&self.kept);
         let kept = kept.as_ref()?;
         let mut starts = region.blocks.iter().map(|block| block.start);
@@ -160,7 +176,7 @@ impl Inner {
     }
 
     /// Finds the region around `pc` and the entries of the replaced regions that it still needs.
-    fn discover(&self, table: &Table, pc: u64, replaced: &[RegionId]) -> Region {
+    pub(crate) fn discover(&self, table: &Table, pc: u64, replaced: &[RegionId]) -> Region {
         let mut entries = vec![pc];
         let asked = lock(&self.asked);
         for id in replaced {
@@ -215,6 +231,10 @@ impl Inner {
                 || !inside.contains(entry)
                 || table.is_jumped_to(*entry, replaced)
         });
+        let entries = region.entries.iter().copied();
+        region.targets = entries
+            .filter(|at| asked.strays.led_to(*at) || asked.targets.contains_key(at))
+            .collect();
         region
     }
 }
@@ -225,11 +245,11 @@ const PRICE: u32 = 64;
 
 /// What is kept pays in later runs too: the price, and [`PATIENCE`], are halved with each run that
 /// kept something, but not below these.
-const LEAST_PRICE: u32 = 2;
+pub(crate) const LEAST_PRICE: u32 = 2;
 const LEAST_PATIENCE: u32 = 50;
 
 impl Inner {
-    fn halved(&self, value: u32, least: u32) -> u32 {
+    pub(crate) fn halved(&self, value: u32, least: u32) -> u32 {
         let runs = self.runs.load(Ordering::Relaxed);
         value.checked_shr(runs).unwrap_or(0).max(least)
     }

@@ -130,13 +130,15 @@ impl Table {
 
     /// Takes up a region that will be compiled. Its code takes the place of that of `replaced`,
     /// whose blocks and entries it has, once it is there.
-    pub fn begin(&mut self, shape: Shape, replaced: &[RegionId]) -> RegionId {
+    ///
+    /// `anew`: whether that counts as compiling anew to grow.
+    pub fn begin(&mut self, shape: Shape, replaced: &[RegionId], anew: bool) -> RegionId {
         let id = self.next;
         self.next += 1;
         let version = replaced
             .iter()
             .filter_map(|id| self.regions.get(id))
-            .map(|r| r.version + 1);
+            .map(|r| r.version + u32::from(anew));
         let record = Record {
             version: version.max().unwrap_or(0),
             shape,

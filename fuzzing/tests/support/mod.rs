@@ -93,6 +93,8 @@ impl Compiled {
             // Slow, and nothing that depends on the program.
             verify: seed.is_multiple_of(16),
             code_bytes: 32 << 20,
+            // Regions are joined at the first computed jump between them, or never.
+            joining: if seed % 8 < 4 { 0 } else { u32::MAX / 4 },
             ..options
         };
         let hart = Jit::new(options, space.clone())

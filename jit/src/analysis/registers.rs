@@ -213,7 +213,12 @@ pub fn analyze(graph: &Graph, windows: &[Window], guarded: bool) -> Vec<State> {
             } else {
                 common
             };
-            let available = all.available | any & live[id] | hoisted[id] | dirty;
+            // Before a computed jump nobody knows what will be needed.
+            let wanted = match graph.is_hub(id) {
+                true => 0,
+                false => any & live[id],
+            };
+            let available = all.available | wanted | hoisted[id] | dirty;
             let state = State {
                 available,
                 dirty,

@@ -5,7 +5,7 @@ use super::registers::trusted;
 use crate::analysis::facts::Facts;
 use crate::analysis::registers::{PASSED, State};
 use crate::context::{code, offset};
-use crate::graph::{NodeId, Step, Target};
+use crate::graph::{End, NodeId, Step, Target};
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{Block, InstBuilder, JumpTableData, Value, types};
 use frontend::{Insn, X};
@@ -155,7 +155,7 @@ impl Translator<'_, '_> {
     }
 
     /// A jalr ends a node.
-    pub(super) fn jalr(&mut self, step: &Step) {
+    pub(super) fn jalr(&mut self, step: &Step, end: End) {
         let Insn::Jalr(o) = step.insn else {
             self.error = Some(format!("{:?} is no jalr", step.insn));
             return self.leave(code::INTERPRET, step.pc);
@@ -171,7 +171,14 @@ impl Translator<'_, '_> {
         self.set(o.rd, link);
         self.retire();
         self.now.facts.step(step);
-        self.indirect(target);
+        match end {
+            End::Computed(hub) => {
+                self.b.def_var(self.target, target);
+                self.jump(Target::Node(hub));
+            }
+            _ if o.rd == X::ZERO && o.rs1 != X::RA && !self.settings.system => self.stray(target),
+            _ => self.indirect(target),
+        }
     }
 
     /// An ecall, ebreak or fence.i ends a node. The interpreter raises ebreak's trap.

@@ -8,6 +8,7 @@ mod a;
 mod exits;
 mod float;
 mod flow;
+mod hub;
 mod instructions;
 mod m;
 mod memory;
@@ -124,6 +125,8 @@ pub(crate) struct Translator<'a, 'f> {
     classes: [Class; 32],
     variables: [Option<Variable>; 64],
     left: Variable,
+    /// Where a computed jump leads that has come to the hub.
+    target: Variable,
     context: Value,
     region: ir::SigRef,
     sites: Vec<Site>,
@@ -169,6 +172,7 @@ pub fn translate(
     let call_conv = func.signature.call_conv;
     let mut b = FunctionBuilder::new(func, builder);
     let left = b.declare_var(types::I64);
+    let target = b.declare_var(types::I64);
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
@@ -193,6 +197,7 @@ pub fn translate(
         classes: registers::classes(graph),
         variables: [None; 64],
         left,
+        target,
         context,
         region,
         sites: Vec::new(),
@@ -332,8 +337,8 @@ impl Translator<'_, '_> {
                     .count();
                 self.count_skip(condition, skipped);
                 conditions[index] = Some(condition);
-            } else if last && node.end == End::Indirect {
-                return self.jalr(step);
+            } else if last && matches!(node.end, End::Indirect | End::Computed(_)) {
+                return self.jalr(step, node.end);
             } else if last && node.end == End::System {
                 return self.system(step);
             } else {
@@ -349,6 +354,7 @@ impl Translator<'_, '_> {
         }
         self.check_results();
         match node.end {
+            End::Hub => self.hub(id),
             End::Jump(target) => {
                 if let Target::Node(next) = target {
                     self.check_at_end(id, graph.nodes[next].start);
@@ -357,7 +363,7 @@ impl Translator<'_, '_> {
             }
             End::Interpret(pc) => self.leave(crate::context::code::INTERPRET, pc),
             // The last step was one that ends the node so.
-            End::Branch { .. } | End::Indirect | End::System => {
+            End::Branch { .. } | End::Indirect | End::Computed(_) | End::System => {
                 self.error = Some(format!("the node at {:#x} has no last step", node.start));
                 self.leave(crate::context::code::INTERPRET, node.start);
             }

@@ -32,6 +32,7 @@ pub fn options(counting: bool) -> Options {
     Options {
         counting,
         background: false,
+        joining: 0,
         verify: true,
         code_bytes: 32 << 20,
         ..Options::default()
@@ -103,6 +104,16 @@ pub fn interpret(code: &[u8], start: &HartState, limit: u64) -> Outcome {
 
 /// Compiles everything before it runs; interprets what compiled code leaves to the interpreter.
 pub fn compiled(code: &[u8], start: &HartState, limit: u64, options: Options) -> Outcome {
+    compiled_by(code, start, limit, options).1
+}
+
+/// The same, with the compiler.
+pub fn compiled_by(
+    code: &[u8],
+    start: &HartState,
+    limit: u64,
+    options: Options,
+) -> (Arc<Jit>, Outcome) {
     let space = space(code);
     let jit = Jit::new(options, space.clone()).unwrap();
     let mut hart = jit.hart();
@@ -135,7 +146,8 @@ pub fn compiled(code: &[u8], start: &HartState, limit: u64, options: Options) ->
             break Some(trap);
         }
     };
-    outcome(trap, *hart.state(), &space)
+    let outcome = outcome(trap, *hart.state(), &space);
+    (jit, outcome)
 }
 
 /// Both engines must do the same; what they did is returned.

@@ -1,0 +1,135 @@
+//! Computed jumps that stay in a region: a small interpreter, whose handlers are found one by one and
+//! become one region.
+
+mod support;
+
+use frontend::*;
+use support::*;
+
+/// Where the handlers begin, behind the start; and how far they are from each other.
+const FIRST: i32 = 8 * 4;
+const APART: i32 = 11 * 4;
+/// Bytes of bytecode, each a handler's number.
+const LENGTH: i32 = 1500;
+
+/// An interpreter with so many handlers, each with a dispatch of its own. A handler stores, changes
+/// three registers of which two are its own business, and goes on. The last one ends it all.
+fn interpreter(handlers: i32) -> Vec<Insn> {
+    let rrr = |rd: u8, rs1: u8, rs2: u8| R {
+        rd: x(rd),
+        rs1: x(rs1),
+        rs2: x(rs2),
+    };
+    // a0 is the bytecode, t0 (x5) the number of bytes, x6 their address, x7 the address of handlers.
+    let dispatch = [
+        Insn::Lbu(I {
+            rd: x(8),
+            rs1: x(6),
+            imm: 0,
+        }),
+        Insn::Mul(rrr(8, 8, 9)),
+        add(8, 8, 7),
+        Insn::Jalr(I {
+            rd: X::ZERO,
+            rs1: x(8),
+            imm: 0,
+        }),
+    ];
+    let mut program = vec![
+        add(6, 10, 0),
+        Insn::Auipc(U { rd: x(7), imm: 0 }),
+        addi(7, 7, FIRST - 4),
+        addi(9, 0, APART),
+    ];
+    program.extend(dispatch);
+    for handler in 0..handlers - 1 {
+        let (own, other) = (16 + handler as u8 % 14, 16 + (handler as u8 + 5) % 14);
+        program.extend([
+            addi(6, 6, 1),
+            Insn::Mul(rrr(11, 11, 9)),
+            addi(own, other, handler + 1),
+            add(11, 11, own),
+            sd(11, 10, 2040),
+            addi(12, 12, 1),
+            addi(13, 11, handler),
+        ]);
+        program.extend(dispatch);
+    }
+    program.push(Insn::Ebreak(None0));
+    program
+}
+
+/// Writes the bytecode into the data, then interprets it: byte n is n * n % (handlers - 1), the last
+/// is the last handler.
+fn program(handlers: i32) -> Vec<Insn> {
+    let rrr = |rd: u8, rs1: u8, rs2: u8| R {
+        rd: x(rd),
+        rs1: x(rs1),
+        rs2: x(rs2),
+    };
+    let byte = |rs2: u8, rs1: u8| {
+        Insn::Sb(S {
+            rs1: x(rs1),
+            rs2: x(rs2),
+            imm: 0,
+        })
+    };
+    let mut program = vec![
+        addi(14, 0, handlers - 1),
+        addi(15, 0, LENGTH),
+        addi(8, 0, 0),
+        add(6, 10, 0),
+        // The loop.
+        Insn::Mul(rrr(7, 8, 8)),
+        Insn::Remu(rrr(7, 7, 14)),
+        byte(7, 6),
+        addi(6, 6, 1),
+        addi(8, 8, 1),
+        bne(8, 15, -20),
+        byte(14, 6),
+    ];
+    program.extend(interpreter(handlers));
+    program
+}
+
+fn run(handlers: i32) {
+    let outcome = check(&program(handlers), &start());
+    assert!(outcome.trap.is_some(), "the last handler ends it");
+    assert_eq!(
+        outcome.state.x[12], LENGTH as u64,
+        "each byte is one handler"
+    );
+}
+
+#[test]
+fn few_handlers_are_told_apart_one_after_the_other() {
+    run(5);
+}
+
+#[test]
+fn many_handlers_are_told_apart_by_a_table() {
+    run(40);
+}
+
+#[test]
+fn every_limit_is_exact_in_a_region_with_computed_jumps() {
+    let code = assemble(&program(4));
+    let first = 4 + 6 * LENGTH as u64;
+    for limit in first..first + 100 {
+        check_bytes(&code, &start(), 2000 + limit);
+    }
+}
+
+#[test]
+fn handlers_become_one_region() {
+    let code = assemble(&program(12));
+    let (jit, outcome) = compiled_by(&code, &start(), 1_000_000, options(true));
+    assert!(outcome.trap.is_some(), "the last handler ends it");
+    let first = CODE + 4 * (11 + 8);
+    let handler = |n: u64| first + n * APART as u64;
+    let region = jit.region(handler(0)).expect("it is compiled");
+    // The squares modulo 11.
+    for n in [1, 3, 4, 5, 9] {
+        assert_eq!(jit.region(handler(n)), Some(region), "handler {n}");
+    }
+}
