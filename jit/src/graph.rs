@@ -225,7 +225,7 @@ impl Graph {
         for (index, &jump) in jumps.iter().enumerate() {
             if own || index == 0 {
                 self.nodes.push(Node {
-                    // Of none of its own: it is never looked up.
+                    // It has none: where it leads is known when it runs.
                     start: region.blocks[jump].start,
                     steps: Vec::new(),
                     end: End::Hub,

@@ -133,3 +133,82 @@ fn handlers_become_one_region() {
         assert_eq!(jit.region(handler(n)), Some(region), "handler {n}");
     }
 }
+
+/// Twelve jumps behind one load share its checkpoint, so that what one of them wrote is still in a
+/// host register where they meet, and the others load it there. If it cannot be loaded, since it is
+/// no boxed single, the next instruction is the one that they jump to.
+#[test]
+fn a_jump_that_cannot_stay_goes_where_it_leads_and_does_nothing_twice() {
+    const JUMPS: i32 = 12;
+    // Sizes in bytes: the dispatcher, a jump's block, a handler.
+    let (dispatcher, block, handler) = (4 * (4 + 2 * JUMPS), 4 * 4, 4 * 2);
+    let start_of_blocks = dispatcher;
+    let handlers = start_of_blocks + block * JUMPS;
+    // x7 is the dispatcher's address, x9 counts rounds, x14 their number.
+    let mut program = vec![
+        Insn::Auipc(U { rd: x(7), imm: 0 }),
+        addi(14, 0, 400),
+        addi(7, 7, 12),
+        // The dispatcher: x8 is a number below 11.
+        Insn::Lbu(I {
+            rd: x(8),
+            rs1: x(10),
+            imm: 0,
+        }),
+        addi(9, 9, 1),
+        Insn::Add(R {
+            rd: x(8),
+            rs1: x(9),
+            rs2: x(8),
+        }),
+        Insn::Remu(R {
+            rd: x(8),
+            rs1: x(8),
+            rs2: x(15),
+        }),
+    ];
+    for n in 0..JUMPS {
+        let here = 16 + 8 * n;
+        program.push(addi(16, 0, n));
+        program.push(Insn::Beq(B {
+            rs1: x(8),
+            rs2: x(16),
+            imm: start_of_blocks + block * n - (here + 4),
+        }));
+    }
+    for n in 0..JUMPS {
+        // The one that is never reached writes a single.
+        program.push(addi(12, 12, 1));
+        program.push(match n {
+            11 => Insn::FmvWX(XmvF {
+                rd: F::new(10),
+                rs1: x(12),
+            }),
+            _ => addi(13, 13, 1),
+        });
+        program.push(addi(17, 7, handlers + handler * n));
+        program.push(Insn::Jalr(I {
+            rd: X::ZERO,
+            rs1: x(17),
+            imm: 0,
+        }));
+    }
+    for n in 0..JUMPS {
+        let here = handlers + handler * n;
+        program.push(Insn::Beq(B {
+            rs1: x(9),
+            rs2: x(14),
+            imm: handlers + handler * JUMPS - here,
+        }));
+        program.push(Insn::Jal(J {
+            rd: X::ZERO,
+            imm: -(here + 4),
+        }));
+    }
+    program.push(Insn::Ebreak(None0));
+    let mut start = start();
+    start.x[15] = JUMPS as u64 - 1;
+    start.f[10] = 1.5f64.to_bits();
+    let outcome = check(&program, &start);
+    assert_eq!(outcome.state.x[12], 400, "once a round");
+}

@@ -20,6 +20,21 @@ pub fn signature(call_conv: CallConv) -> Signature {
     signature
 }
 
+/// Where the next instruction is.
+#[derive(Clone, Copy)]
+pub(super) enum Next {
+    /// There.
+    At(u64),
+    /// Where the computed jump leads that has come to the hub.
+    Computed,
+}
+
+impl From<u64> for Next {
+    fn from(pc: u64) -> Next {
+        Next::At(pc)
+    }
+}
+
 impl Translator<'_, '_> {
     /// Goes on in a new block, and returns another for what happens rarely.
     pub(super) fn unless(&mut self, condition: Value) -> Block {
@@ -48,12 +63,11 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// Unless the condition holds, leaves the instruction at `pc`, which must be the next one, to
-    /// the interpreter.
-    pub(super) fn require(&mut self, condition: Value, pc: u64) {
+    /// Unless the condition holds, leaves the next instruction to the interpreter.
+    pub(super) fn require(&mut self, condition: Value, next: impl Into<Next>) {
         self.check_results();
         let cold = self.unless(condition);
-        self.aside(cold, |t| t.leave(code::INTERPRET, pc));
+        self.aside(cold, |t| t.leave(code::INTERPRET, next));
     }
 
     /// Makes the state in memory complete but for the pc.
@@ -79,9 +93,15 @@ impl Translator<'_, '_> {
         self.b.ins().iadd(moved, address)
     }
 
-    /// Returns to `JitHart::run`; the next instruction is at `pc`.
-    pub(super) fn leave(&mut self, code: u64, pc: u64) {
-        let pc = self.pc_value(pc);
+    /// Returns to `JitHart::run`.
+    pub(super) fn leave(&mut self, code: u64, next: impl Into<Next>) {
+        let pc = match next.into() {
+            Next::At(pc) => self.pc_value(pc),
+            Next::Computed => {
+                let target = self.b.use_var(self.target);
+                self.b.ins().band_imm_s(target, -2)
+            }
+        };
         self.leave_to(code, pc);
     }
 
@@ -206,14 +226,14 @@ impl Translator<'_, '_> {
 
     /// Comes back to the engine if it wants that; the next check is up to `far` instructions from
     /// here.
-    pub(super) fn check(&mut self, far: u64, pc: u64) {
+    pub(super) fn check(&mut self, far: u64, next: impl Into<Next>) {
         let (code, go_on) = self.may_go_on(far);
         let cold = self.unless(go_on);
-        self.aside(cold, |t| t.leave(code, pc));
+        self.aside(cold, |t| t.leave(code, next));
     }
 
     /// Whether the engine lets compiled code go on; and with which code to leave it if not.
-    pub(super) fn may_go_on(&mut self, far: u64) -> (u64, Value) {
+    fn may_go_on(&mut self, far: u64) -> (u64, Value) {
         if self.settings.counting {
             let left = self.b.use_var(self.left);
             let far = (far + self.now.retired) as i64;
@@ -234,6 +254,10 @@ impl Translator<'_, '_> {
     pub(super) fn meet(&mut self, id: usize) {
         let state = self.states[id];
         let pc = self.graph.nodes[id].start;
+        let next = match self.graph.is_hub(id) {
+            true => Next::Computed,
+            false => Next::At(pc),
+        };
         match self.windows[id].0 {
             // No checkpoint is in force there, so that registers may be stored.
             None => {
@@ -248,7 +272,7 @@ impl Translator<'_, '_> {
             self.error = Some(format!("{pc:#x} does not know of all newer registers"));
         }
         for register in each(state.available & !self.now.registers.available) {
-            self.load(register, pc);
+            self.load(register, next);
             self.now.registers.available |= 1 << register;
             let variable = self.variables[register];
             if let Some(variable) = variable {
@@ -268,7 +292,7 @@ impl Translator<'_, '_> {
             }
             let value = self.x(register);
             let near = self.in_window(value);
-            self.require(near, pc);
+            self.require(near, next);
         }
         if state.boxed & !self.now.registers.boxed != 0 {
             self.error = Some(format!("singles are not known to be boxed at {pc:#x}"));

@@ -5,6 +5,7 @@
 //! they are, and nothing is looked up in memory but the table, which Cranelift makes.
 
 use super::Translator;
+use super::exits::Next;
 use super::registers::trusted;
 use crate::context::{code, offset};
 use crate::graph::NodeId;
@@ -60,12 +61,7 @@ impl Translator<'_, '_> {
         if let Some(far) = self.checks.from_end[id] {
             // As in `check_at_end`.
             self.b.ins().sequence_point();
-            let (code, go_on) = self.may_go_on(far);
-            let cold = self.unless(go_on);
-            self.aside(cold, |t| {
-                let even = t.b.ins().band_imm_s(target, -2);
-                t.leave_to(code, even);
-            });
+            self.check(far, Next::Computed);
         }
         let elsewhere = self.b.create_block();
         self.b.set_cold_block(elsewhere);

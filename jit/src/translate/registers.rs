@@ -1,5 +1,6 @@
 //! Guest registers as variables: reading, writing, loading from and storing to the state.
 
+use super::exits::Next;
 use super::{Class, Translator};
 use crate::analysis::each;
 use crate::analysis::registers::GUARD;
@@ -127,8 +128,8 @@ impl Translator<'_, '_> {
     }
 
     /// Loads a register from the state. A single that is not boxed cannot be kept as such: then
-    /// the instruction at `pc`, which is next, is the interpreter's.
-    pub(super) fn load(&mut self, r: usize, pc: u64) {
+    /// the next instruction is the interpreter's.
+    pub(super) fn load(&mut self, r: usize, next: impl Into<Next>) {
         let context = self.context;
         let value = if r as u64 == u64::from(GUARD.trailing_zeros()) {
             self.guard()
@@ -143,7 +144,7 @@ impl Translator<'_, '_> {
                 Class::Single => {
                     let upper = self.b.ins().load(types::I32, trusted(), context, at + 4);
                     let boxed = self.b.ins().icmp_imm_s(IntCC::Equal, upper, -1);
-                    self.require(boxed, pc);
+                    self.require(boxed, next);
                     self.b.ins().load(types::F32, trusted(), context, at)
                 }
                 Class::Mixed => {
