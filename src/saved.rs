@@ -3,7 +3,7 @@
 use crate::launch::Running;
 use crate::snapshot::{Kind, Meta, Reader, Subject, Writer, space};
 use crate::{Engine, EngineOptions, Error, translations};
-use linux::{Config, Process, ProcessImage, Progress};
+use linux::{Config, Grant, Process, ProcessImage, Progress};
 use memory::UserSpace;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -55,7 +55,10 @@ pub fn resume(path: &Path, engine: EngineOptions) -> Result<Running, Error> {
     let meta: Meta = reader.needed(Kind::Meta, "a snapshot")?;
     let config: Config = reader.needed(Kind::Config, "a process")?;
     let image: ProcessImage = reader.needed(Kind::Process, "a process")?;
-    translations::refuse_grants(&config.grants, engine.translations.as_ref())?;
+    // What was granted by --dir; the directory that the process was started in is granted by itself.
+    let by_itself = |grant: &Grant| Some(&grant.host) == config.cwd.as_ref();
+    let granted = config.grants.iter().filter(|grant| !by_itself(grant));
+    translations::refuse_grants(granted, engine.translations.as_ref())?;
     let space = Arc::new(UserSpace::reserve()?);
     // A file behind a shared mapping may have changed since: the guest goes on with what it saw.
     space::restore(&reader, &space, &|_, _| None)?;

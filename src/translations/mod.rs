@@ -140,8 +140,11 @@ impl Kept {
 
 /// A guest that can write compiled code could have anything run on the host: refuses folders granted
 /// to it, see [`refuse_writing`].
-pub fn refuse_grants(grants: &[linux::Grant], used: Option<&Folder>) -> Result<(), Error> {
-    let mut writable = grants.iter().filter(|grant| grant.writable);
+pub fn refuse_grants<'a>(
+    grants: impl IntoIterator<Item = &'a linux::Grant>,
+    used: Option<&Folder>,
+) -> Result<(), Error> {
+    let mut writable = grants.into_iter().filter(|grant| grant.writable);
     writable.try_for_each(|grant| refuse_writing(&grant.host, used))
 }
 
