@@ -70,8 +70,10 @@ pub enum End {
         /// Where if not.
         next: Target,
     },
-    /// The last step is a jalr; it leaves the region.
+    /// The last step is a jalr that calls or returns; it leaves the region.
     Indirect,
+    /// The last step is any other jalr; it leaves the region.
+    Stray,
     /// The last step is a jalr that may stay in the region: the hub at that node finds out.
     Computed(NodeId),
     /// A node without steps that tells the targets of computed jumps apart; others leave the
@@ -111,7 +113,7 @@ impl Node {
             End::Jump(target) => (Some(target), None),
             End::Branch { taken, next } => (Some(taken), Some(next)),
             End::Computed(hub) => (Some(Target::Node(hub)), None),
-            End::Indirect | End::Hub | End::System | End::Interpret(_) => (None, None),
+            End::Indirect | End::Stray | End::Hub | End::System | End::Interpret(_) => (None, None),
         };
         let ways = self.ways.iter().map(|&way| Target::Node(way));
         first.into_iter().chain(second).chain(ways)
@@ -177,7 +179,8 @@ impl Graph {
                         next: target(block.end),
                     },
                     Flow::Call(callee) => End::Jump(Target::Outside(callee)),
-                    Flow::IndirectCall | Flow::Return | Flow::Indirect => End::Indirect,
+                    Flow::IndirectCall | Flow::Return => End::Indirect,
+                    Flow::Indirect => End::Stray,
                     Flow::System => End::System,
                     Flow::Illegal => End::Interpret(block.end),
                 },
@@ -302,6 +305,7 @@ impl Graph {
                     End::Jump(_)
                     | End::Branch { .. }
                     | End::Indirect
+                    | End::Stray
                     | End::Computed(_)
                     | End::Hub
                     | End::System

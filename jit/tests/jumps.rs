@@ -20,7 +20,7 @@ fn interpreter(handlers: i32) -> Vec<Insn> {
         rs1: x(rs1),
         rs2: x(rs2),
     };
-    // a0 is the bytecode, t0 (x5) the number of bytes, x6 their address, x7 the address of handlers.
+    // x10 is the bytecode, x6 the present byte's address, x7 the handlers' and x9 their distance.
     let dispatch = [
         Insn::Lbu(I {
             rd: x(8),

@@ -227,27 +227,23 @@ impl Translator<'_, '_> {
     /// Comes back to the engine if it wants that; the next check is up to `far` instructions from
     /// here.
     pub(super) fn check(&mut self, far: u64, next: impl Into<Next>) {
-        let (code, go_on) = self.may_go_on(far);
-        let cold = self.unless(go_on);
-        self.aside(cold, |t| t.leave(code, next));
-    }
-
-    /// Whether the engine lets compiled code go on; and with which code to leave it if not.
-    fn may_go_on(&mut self, far: u64) -> (u64, Value) {
-        if self.settings.counting {
+        let (code, go_on) = if self.settings.counting {
             let left = self.b.use_var(self.left);
             let far = (far + self.now.retired) as i64;
             let enough = self
                 .b
                 .ins()
                 .icmp_imm_u(IntCC::UnsignedGreaterThanOrEqual, left, far);
-            return (code::LIMIT, enough);
-        }
-        let poll = self
-            .b
-            .ins()
-            .load(types::I32, trusted(), self.context, offset::POLL);
-        (code::POLL, self.b.ins().icmp_imm_u(IntCC::Equal, poll, 0))
+            (code::LIMIT, enough)
+        } else {
+            let poll = self
+                .b
+                .ins()
+                .load(types::I32, trusted(), self.context, offset::POLL);
+            (code::POLL, self.b.ins().icmp_imm_u(IntCC::Equal, poll, 0))
+        };
+        let cold = self.unless(go_on);
+        self.aside(cold, |t| t.leave(code, next));
     }
 
     /// Makes true what the target of an edge takes for granted. Whether it emitted anything.

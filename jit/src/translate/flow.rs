@@ -176,7 +176,7 @@ impl Translator<'_, '_> {
                 self.b.def_var(self.target, target);
                 self.jump(Target::Node(hub));
             }
-            _ if o.rd == X::ZERO && o.rs1 != X::RA && !self.settings.system => self.stray(target),
+            End::Stray if !self.settings.system => self.stray(target),
             _ => self.indirect(target),
         }
     }

@@ -1,8 +1,9 @@
 //! Computed jumps that stay in the region: the cases of a switch, the handlers of an interpreter.
 //!
-//! All of them come to one place, the hub. There the target's address, hashed, selects a case of a
-//! jump table, and is compared with the few entries that have this hash. So registers stay where
-//! they are, and nothing is looked up in memory but the table, which Cranelift makes.
+//! They come to a hub: each to its own, or all to one if there are many. There the target's address
+//! is compared with a few entries; if there are more, its hash first selects a case of a jump table,
+//! so that few are left. So registers stay where they are, and nothing is looked up in memory but
+//! the table, which Cranelift makes.
 
 use super::Translator;
 use super::exits::Next;

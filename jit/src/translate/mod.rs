@@ -337,7 +337,7 @@ impl Translator<'_, '_> {
                     .count();
                 self.count_skip(condition, skipped);
                 conditions[index] = Some(condition);
-            } else if last && matches!(node.end, End::Indirect | End::Computed(_)) {
+            } else if last && matches!(node.end, End::Indirect | End::Stray | End::Computed(_)) {
                 return self.jalr(step, node.end);
             } else if last && node.end == End::System {
                 return self.system(step);
@@ -363,7 +363,7 @@ impl Translator<'_, '_> {
             }
             End::Interpret(pc) => self.leave(crate::context::code::INTERPRET, pc),
             // The last step was one that ends the node so.
-            End::Branch { .. } | End::Indirect | End::Computed(_) | End::System => {
+            End::Branch { .. } | End::Indirect | End::Stray | End::Computed(_) | End::System => {
                 self.error = Some(format!("the node at {:#x} has no last step", node.start));
                 self.leave(crate::context::code::INTERPRET, node.start);
             }
