@@ -65,10 +65,11 @@ impl Launch {
 
     /// Loads the program. Nothing of it has run yet.
     pub fn start(self) -> Result<Running, Error> {
-        translations::refuse_grants(&self.config.grants, self.engine.translations.as_ref())?;
+        let mut config = self.config.resolve()?;
+        translations::protect(&mut config, self.engine.translations.as_ref())?;
         let space = Arc::new(UserSpace::reserve()?);
         let engine = Engine::new(space.clone(), self.engine)?;
-        let mut process = Process::start(self.config, &self.program, space, engine.cpu())?;
+        let mut process = Process::start(config, &self.program, space, engine.cpu())?;
         if let Some(observer) = self.observer {
             process.observe(observer);
         }

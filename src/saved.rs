@@ -3,7 +3,7 @@
 use crate::launch::Running;
 use crate::snapshot::{Kind, Meta, Reader, Subject, Writer, space};
 use crate::{Engine, EngineOptions, Error, translations};
-use linux::{Config, Grant, Process, ProcessImage, Progress};
+use linux::{Config, FirstConfig, Process, ProcessImage, Progress};
 use memory::UserSpace;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -48,17 +48,22 @@ impl Running {
     }
 }
 
+/// What the process was started with.
+fn config(reader: &Reader) -> Result<Config, Error> {
+    match reader.section(Kind::Config, 0) {
+        Some(section) if section.version == 1 => Ok(reader.decode::<FirstConfig>(section)?.into()),
+        _ => Ok(reader.needed(Kind::Config, "a process")?),
+    }
+}
+
 /// A process from a snapshot, on a new engine. It goes on where it was saved: its clock, its
 /// random numbers and its threads' turns too.
 pub fn resume(path: &Path, engine: EngineOptions) -> Result<Running, Error> {
     let reader = Reader::open(path)?;
     let meta: Meta = reader.needed(Kind::Meta, "a snapshot")?;
-    let config: Config = reader.needed(Kind::Config, "a process")?;
+    let mut config = config(&reader)?;
     let image: ProcessImage = reader.needed(Kind::Process, "a process")?;
-    // What was granted by --dir; the directory that the process was started in is granted by itself.
-    let by_itself = |grant: &Grant| Some(&grant.host) == config.cwd.as_ref();
-    let granted = config.grants.iter().filter(|grant| !by_itself(grant));
-    translations::refuse_grants(granted, engine.translations.as_ref())?;
+    translations::protect(&mut config, engine.translations.as_ref())?;
     let space = Arc::new(UserSpace::reserve()?);
     // A file behind a shared mapping may have changed since: the guest goes on with what it saw.
     space::restore(&reader, &space, &|_, _| None)?;
@@ -69,4 +74,38 @@ pub fn resume(path: &Path, engine: EngineOptions) -> Result<Running, Error> {
         engine,
         title: meta.title,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::codec;
+    use linux::Schedule;
+    use std::path::PathBuf;
+
+    #[test]
+    fn what_the_first_snapshots_say_is_granted_is_still_read() {
+        let grant = |host: &str, writable: bool| {
+            let host = PathBuf::from(host);
+            (host.clone(), host, writable)
+        };
+        let grants = vec![grant("/home/me", true), grant("/data", true)];
+        let cwd = Some(PathBuf::from("/home/me"));
+        let root = Some(PathBuf::from("/root"));
+        let schedule = Schedule::exact(7);
+        let first = (root, grants, false, cwd, false, true, schedule, true);
+        let bytes = codec::encode(&first).unwrap();
+        let config = Config::from(codec::decode::<FirstConfig>(&bytes).unwrap());
+        let found: Vec<_> = config
+            .grants
+            .iter()
+            .map(|g| (&*g.host, g.implicit))
+            .collect();
+        assert_eq!(
+            found,
+            [(Path::new("/home/me"), true), (Path::new("/data"), false)]
+        );
+        assert!(config.network && config.quiet && config.schedule == schedule);
+        assert_eq!(config.cwd.as_deref(), Some(Path::new("/home/me")));
+    }
 }

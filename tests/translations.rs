@@ -2,6 +2,8 @@
 //! the same, and what is damaged, foreign or not ours alone is not used.
 
 mod common;
+#[path = "../linux/tests/common/mod.rs"]
+mod guest_script;
 
 use common::{Outcome, Scratch, wait};
 use std::fs::{self, Permissions};
@@ -228,4 +230,154 @@ fn no_guest_may_write_where_later_runs_look_for_code() {
         assert!(!said.contains("runs on the host"), "{said}");
     }
     assert_eq!(bhv(&run, elsewhere.path()).code, 0);
+}
+
+/// The directory that a program is started in is its own to write, and may be the user's home.
+#[test]
+fn a_guest_started_in_the_home_directory_does_not_get_at_the_code_that_is_kept_there() {
+    const HERE: i32 = -100;
+    const CREATE: i32 = 0o102;
+    let mut script = guest_script::script::Script::new();
+    let mut call = |number: u64, arguments: &[Result<i32, &str>]| {
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(|argument| match argument {
+                Ok(number) => (*number).into(),
+                Err(text) => script.text(text).into(),
+            })
+            .collect();
+        script.call(number, &arguments);
+    };
+    let here = Ok(HERE);
+    let (caches, ours) = (".cache", ".cache/baby_hypervisor");
+    let code = ".cache/baby_hypervisor/translations";
+    let new = ".cache/baby_hypervisor/translations/planted";
+    // openat, linkat, mkdirat, renameat2, symlinkat.
+    call(56, &[here, Err("mine/planted"), Ok(CREATE), Ok(0o600)]);
+    call(34, &[here, Err("reached"), Ok(0o700)]);
+    call(56, &[here, Err(new), Ok(CREATE), Ok(0o600)]);
+    call(37, &[here, Err("mine/planted"), here, Err(new), Ok(0)]);
+    for (name, away) in [(code, "away1"), (ours, "away2"), (caches, "away3")] {
+        call(276, &[here, Err(name), here, Err(away), Ok(0)]);
+        call(276, &[here, Err("mine"), here, Err(name), Ok(0)]);
+        call(36, &[Err("mine"), here, Err(name)]);
+        call(34, &[here, Err(name), Ok(0o700)]);
+    }
+    call(56, &[here, Err(new), Ok(CREATE), Ok(0o600)]);
+    for made in [false, true] {
+        let scratch = Scratch::new(&format!("kept-home-{made}"));
+        let attack = scratch.file("attack", &script.elf());
+        let home = scratch.path().join("home");
+        let saved = scratch.path().join("saved");
+        let at_home = |arguments: &[&str], file: &Path| {
+            fs::create_dir_all(home.join("mine")).unwrap();
+            if made {
+                fs::create_dir_all(home.join(ours)).unwrap();
+            }
+            let mut command = Command::new(env!("CARGO_BIN_EXE_bhv"));
+            command.args(arguments).arg(file).current_dir(&home);
+            command.env_remove("XDG_CACHE_HOME").env("HOME", &home);
+            let done = wait(command, PATIENCE);
+            assert_eq!(done.code, 0, "{done:?}");
+        };
+        let attacked = |arguments: &[&str], file: &Path| {
+            at_home(arguments, file);
+            let names = |path: &Path| -> Vec<String> {
+                let mut names: Vec<String> = fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                    .collect();
+                names.sort();
+                names
+            };
+            assert_eq!(names(&home), [".cache", "mine", "reached"], "{arguments:?}");
+            for name in [caches, ours, code] {
+                let about = fs::symlink_metadata(home.join(name)).unwrap();
+                assert!(about.is_dir(), "{name} after {arguments:?}");
+            }
+            assert_eq!(names(&home.join(code)), [""; 0], "{arguments:?}");
+            assert_eq!(names(&home.join("mine")), ["planted"], "{arguments:?}");
+            fs::remove_dir_all(&home).unwrap();
+        };
+        attacked(&["run"], &attack);
+        attacked(&["run", "--translations", "none"], &attack);
+        let snapshot = saved.to_str().unwrap();
+        let save = ["--exact", "--snapshot-at", "1", "--snapshot", snapshot];
+        at_home(&[&["run"], &save[..]].concat(), &attack);
+        attacked(&["resume"], &saved);
+    }
+}
+
+#[test]
+fn a_mount_of_the_home_directory_elsewhere_does_not_lead_to_the_code_that_is_kept() {
+    const NAME: &str = "a_mount_of_the_home_directory_elsewhere";
+    let scratch = Scratch::new("kept-mounted");
+    let (home, work) = (scratch.path().join("home"), scratch.path().join("work"));
+    for folder in [&home, &work.join("there")] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    let mut script = guest_script::script::Script::new();
+    for path in [
+        "there/planted",
+        "there/.cache/baby_hypervisor/translations/planted",
+    ] {
+        let path = script.text(path);
+        script.call(
+            56,
+            &[(-100).into(), path.into(), 0o102.into(), 0o600.into()],
+        );
+    }
+    let attack = scratch.file("attack", &script.elf());
+    let mounted = |then: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-ec"]);
+        command.arg(format!("mount --bind \"$HOME\" there; {then}"));
+        command
+            .arg("sh")
+            .arg(env!("CARGO_BIN_EXE_bhv"))
+            .arg(&attack);
+        command.env_remove("XDG_CACHE_HOME").env("HOME", &home);
+        command.current_dir(&work);
+        command.stdin(std::process::Stdio::null()).status()
+    };
+    if !mounted("true").is_ok_and(|status| status.success()) {
+        return common::skip(NAME, "this user may mount nothing, or unshare is missing");
+    }
+    assert!(mounted("exec \"$1\" run \"$2\"").unwrap().success());
+    let code = home.join(".cache/baby_hypervisor/translations");
+    assert!(code.is_dir() && home.join("planted").exists());
+    assert!(!code.join("planted").exists());
+}
+
+#[test]
+fn a_link_to_the_kept_code_is_not_the_guest_s_to_change() {
+    let (scratch, elsewhere) = (Scratch::new("kept-link"), Scratch::new("kept-linked"));
+    let caches = scratch.path().join("caches");
+    std::os::unix::fs::symlink(elsewhere.path(), &caches).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bhv"));
+    command
+        .args(["boot", "--kernel"])
+        .arg(guest("machine_traps"));
+    let share = format!("files={}", scratch.path().display());
+    command
+        .args(["--share", &share])
+        .env("XDG_CACHE_HOME", &caches);
+    let refused = wait(command, PATIENCE);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.code, 2, "{said}");
+    assert!(said.contains("runs on the host"), "{said}");
+}
+
+#[test]
+fn a_file_that_has_another_name_elsewhere_is_not_used_and_left_alone() {
+    let scratch = Scratch::new("kept-twice");
+    let folder = scratch.path().join("code");
+    settle(&folder, &guest("mixed"), &["50"]);
+    let backup = scratch.path().join("backup");
+    fs::hard_link(only_file(&folder), &backup).unwrap();
+    let before = fs::read(&backup).unwrap();
+    let done = run(&folder, &guest("mixed"), &["50"]);
+    assert_eq!((done.code, stat(&done, "kept")), (0, 0), "{done:?}");
+    assert!(stat(&settle_again(&folder), "kept") > 0);
+    assert_eq!(fs::read(&backup).unwrap(), before);
 }

@@ -12,6 +12,8 @@ pub struct Grant {
     pub guest: PathBuf,
     /// Whether the guest may change it.
     pub writable: bool,
+    /// The directory that the program was started in, which nobody granted in so many words.
+    pub implicit: bool,
 }
 
 impl Grant {
@@ -44,6 +46,7 @@ impl Grant {
             host: absolute,
             guest,
             writable,
+            implicit: false,
         })
     }
 }
@@ -85,6 +88,10 @@ pub struct Config {
     /// Where the guest starts, as a guest path. `None`: the current directory if it is visible,
     /// else `/`.
     pub cwd: Option<PathBuf>,
+    /// Folders of this host that stay closed, whatever is granted around them. What leads to them
+    /// cannot be moved, removed or made. Without meaning elsewhere, so snapshots do not hold them.
+    #[serde(skip)]
+    pub closed: Vec<PathBuf>,
     /// No isolation: guest paths are host paths (looked up under `root` first).
     pub host: bool,
     /// Sockets other than local pairs are allowed.
@@ -102,6 +109,7 @@ impl Default for Config {
             grants: Vec::new(),
             current_dir: true,
             cwd: None,
+            closed: Vec::new(),
             host: false,
             network: false,
             schedule: Schedule::Threads,
@@ -128,6 +136,7 @@ impl Config {
                     host: here.clone(),
                     guest: here.clone(),
                     writable: true,
+                    implicit: true,
                 };
                 self.grants.insert(0, grant);
             }

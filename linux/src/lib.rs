@@ -40,7 +40,7 @@
 //! | who runs when | `threads` (a host thread each), `exact` (in turn, by instruction count) |
 //! | system calls | the table in `abi::calls`, a module for each group |
 //! | how a call blocks | `call` |
-//! | the guest's file tree and its borders | `fs::view`, `fs::walk`, `fs::place` |
+//! | the guest's file tree and its borders | `fs::view`, `fs::walk`, `fs::place`, `fs::guard` |
 //! | signals | `signal` |
 //! | the host's operating system | `host`, and nowhere else |
 
@@ -49,6 +49,7 @@ mod call;
 mod children;
 mod clock;
 pub mod config;
+mod config_first;
 pub mod cpu;
 mod debug;
 pub mod elf;
@@ -83,9 +84,11 @@ mod timers;
 mod trace;
 
 pub use config::{Config, Grant, Program, Schedule};
+pub use config_first::FirstConfig;
 pub use cpu::{Cpu, Kick, Stop};
 pub use errno::Errno;
 pub use error::Error;
+pub use fs::guard::way_to;
 pub use host::fds::move_high;
 pub use image::{FileImage, ProcessImage, ThreadImage};
 pub use observer::{Change, Event, Observer};

@@ -24,6 +24,7 @@ fn boxed(folder: &Folder, writable: bool) -> Config {
         host: folder.path.clone(),
         guest: "/box".into(),
         writable,
+        implicit: false,
     });
     config.cwd = Some("/box".into());
     config

@@ -41,6 +41,7 @@ fn check(name: &str, schedule: Schedule) {
         host: folder.path.clone(),
         guest: "/box".into(),
         writable: true,
+        implicit: false,
     });
     let space = Arc::new(UserSpace::reserve().unwrap());
     let cpu = InterpCpu::boxed(space.clone(), schedule != Schedule::Threads);

@@ -44,7 +44,7 @@ impl Kind {
             Kind::PageMap => (2, 1, "page map"),
             Kind::Pages => (3, 1, "pages"),
             Kind::Mappings => (4, 1, "mappings"),
-            Kind::Config => (5, 1, "config"),
+            Kind::Config => (5, 2, "config"),
             Kind::Process => (6, 1, "process"),
             Kind::Machine => (7, 1, "machine"),
             Kind::Harts => (8, 1, "harts"),

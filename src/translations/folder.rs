@@ -76,7 +76,7 @@ impl Folder {
     pub(super) fn read(&self, path: &Path) -> Option<Vec<u8>> {
         let mut file = File::open(path).ok()?;
         let about = file.metadata().ok()?;
-        if !is_ours(&about) || !about.is_file() || about.len() > MOST_IN_FILE {
+        if !is_ours_alone(&about) || about.len() > MOST_IN_FILE {
             return None;
         }
         let mut bytes = Vec::with_capacity(about.len() as usize);
@@ -95,7 +95,11 @@ impl Folder {
             .mode(0o600)
             .open(path)?;
         file.lock()?;
-        if file.metadata()?.len() + bytes.len() as u64 > MOST_IN_FILE {
+        let about = file.metadata()?;
+        if !is_ours_alone(&about) {
+            return self.replace(path, bytes);
+        }
+        if about.len() + bytes.len() as u64 > MOST_IN_FILE {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         file.write_all(bytes)
@@ -144,14 +148,10 @@ impl Folder {
     }
 }
 
-/// A path without symbolic links, as far as there is something at it: the rest may be made later.
-pub(super) fn real(path: &Path) -> PathBuf {
-    for part in path.ancestors() {
-        if let (Ok(real), Ok(rest)) = (part.canonicalize(), path.strip_prefix(part)) {
-            return real.join(rest);
-        }
-    }
-    path.to_owned()
+/// Whether it is a file that only we (and root) can write, by no name but the one in the folder:
+/// another, of a backup maybe, could lie where a guest may write.
+fn is_ours_alone(about: &Metadata) -> bool {
+    is_ours(about) && about.is_file() && about.nlink() == 1
 }
 
 /// Whether only we (and root) can write it.

@@ -19,7 +19,7 @@ use jit::Portable;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -138,24 +138,61 @@ impl Kept {
     }
 }
 
-/// A guest that can write compiled code could have anything run on the host: refuses folders granted
-/// to it, see [`refuse_writing`].
-pub fn refuse_grants<'a>(
-    grants: impl IntoIterator<Item = &'a linux::Grant>,
-    used: Option<&Folder>,
-) -> Result<(), Error> {
-    let mut writable = grants.into_iter().filter(|grant| grant.writable);
-    writable.try_for_each(|grant| refuse_writing(&grant.host, used))
+/// Keeps a guest from compiled code: who can write that has anything run on the host. What the user
+/// granted is refused, see [`refuse_writing`]. The directory that a program is started in, which
+/// nobody asked for, may lie around the folders; in there they are closed.
+pub fn protect(config: &mut linux::Config, used: Option<&Folder>) -> Result<(), Error> {
+    config.closed = folders(used);
+    let writable = config.grants.iter().filter(|grant| grant.writable);
+    for grant in writable {
+        if !grant.implicit {
+            refuse_writing(&grant.host, used)?;
+        }
+        for folder in config
+            .closed
+            .iter()
+            .filter(|folder| lets_write(&grant.host, folder))
+        {
+            // One that exists can be told by more than its path. If it cannot be made, the guest
+            // cannot make it either.
+            let _ = Folder::open(folder);
+        }
+    }
+    Ok(())
+}
+
+/// Where compiled code is kept: in the folder that is `used`, and in that which later runs use.
+fn folders(used: Option<&Folder>) -> Vec<PathBuf> {
+    let used = used.map(|folder| folder.path().to_owned());
+    let usual = Folder::usual().and_then(|path| std::path::absolute(path).ok());
+    used.into_iter().chain(usual).collect()
+}
+
+/// Whether who may write one folder of the host's could put something into another, or in its place.
+fn lets_write(granted: &Path, folder: &Path) -> bool {
+    let Ok(granted) = std::path::absolute(granted) else {
+        return true;
+    };
+    let (_, granted) = linux::way_to(&granted);
+    let (mut names, folder) = linux::way_to(folder);
+    if granted.starts_with(&folder) {
+        return true;
+    }
+    names.push(folder);
+    // The same folder may have other names, by bind mounts.
+    let id = |path: &Path| std::fs::symlink_metadata(path).map(|about| (about.dev(), about.ino()));
+    let granted_id = id(&granted).ok();
+    let same = |name: &PathBuf| granted_id.is_some() && id(name).ok() == granted_id;
+    names
+        .iter()
+        .any(|name| name.starts_with(&granted) || same(name))
 }
 
 /// Refuses to let a guest write a folder of the host's if compiled code is kept in it, or it lies
-/// where that is: in the folder that is `used`, or that which later runs use.
+/// where that is, or a link that leads there.
 pub fn refuse_writing(granted: &Path, used: Option<&Folder>) -> Result<(), Error> {
-    let folders = used.map(|folder| folder.path().to_owned());
-    let granted_at = folder::real(granted);
-    for folder in folders.into_iter().chain(Folder::usual()) {
-        let folder_at = folder::real(&folder);
-        if folder_at.starts_with(&granted_at) || granted_at.starts_with(&folder_at) {
+    for folder in folders(used) {
+        if lets_write(granted, &folder) {
             return Err(Error::usage(
                 format!(
                     "the guest could write {} in {}, where compiled code is kept that runs on the \
@@ -184,7 +221,6 @@ fn name(file: &File, how: &str) -> Option<String> {
 
 /// What tells this build of ours from others.
 pub fn build() -> String {
-    use std::os::unix::fs::MetadataExt;
     let own = std::env::current_exe().and_then(std::fs::metadata);
     let own = own.map(|own| (own.len(), own.ino(), own.mtime(), own.mtime_nsec()));
     format!("{} {:?}", env!("CARGO_PKG_VERSION"), own.ok())

@@ -72,7 +72,7 @@ pub(crate) fn mkdirat(call: &mut Call) -> SysResult {
         return Err(Errno::EEXIST.into());
     }
     let (parent, name) = place.parent()?;
-    place.check_writable()?;
+    place.check_name()?;
     host::fs::make_dir(parent.raw(), &name, call.uint(2) & 0o7777)?;
     Ok(0)
 }
@@ -84,7 +84,7 @@ pub(crate) fn mknodat(call: &mut Call) -> SysResult {
     if place.pin.is_some() {
         return Err(Errno::EEXIST.into());
     }
-    place.check_writable()?;
+    place.check_name()?;
     match mode & S_IFMT {
         S_IFIFO => {
             let (parent, name) = place.parent()?;
@@ -106,7 +106,7 @@ pub(crate) fn unlinkat(call: &mut Call) -> SysResult {
     if place.beneath && place.pin.is_none() {
         return Err(Errno::ENOENT.into());
     }
-    place.check_writable()?;
+    place.check_name()?;
     host::fs::unlink(parent.raw(), &name, directory)?;
     Ok(0)
 }
@@ -143,8 +143,8 @@ fn rename(call: &mut Call, flags: u32) -> SysResult {
     }
     let (from_parent, from_name) = from.parent()?;
     let (to_parent, to_name) = to.parent()?;
-    from.check_writable()?;
-    to.check_writable()?;
+    from.check_name()?;
+    to.check_name()?;
     host::fs::rename(
         (from_parent.raw(), &from_name),
         (to_parent.raw(), &to_name),
@@ -160,7 +160,7 @@ pub(crate) fn linkat(call: &mut Call) -> SysResult {
     if to.pin.is_some() {
         return Err(Errno::EEXIST.into());
     }
-    to.check_writable()?;
+    to.check_name()?;
     let (to_parent, to_name) = to.parent()?;
     let to = (to_parent.raw(), &*to_name);
     if from.is_empty() && flags & AT_EMPTY_PATH != 0 {
@@ -191,7 +191,7 @@ pub(crate) fn symlinkat(call: &mut Call) -> SysResult {
     if place.pin.is_some() {
         return Err(Errno::EEXIST.into());
     }
-    place.check_writable()?;
+    place.check_name()?;
     let (parent, name) = place.parent()?;
     host::fs::symlink(&c_string(&target)?, parent.raw(), &name)?;
     Ok(0)

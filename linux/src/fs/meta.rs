@@ -208,9 +208,28 @@ fn changeable_fd(call: &Call, n: usize) -> Result<RawFd, Errno> {
     }
 }
 
-pub(crate) fn fchmod(call: &mut Call) -> SysResult {
-    host::fs::change_mode(changeable_fd(call, 0)?, call.uint(1) & 0o7777)?;
+/// Changes a mode. What leads to a folder that is closed to the guest is not opened to others, who
+/// could then do there what the guest cannot.
+fn set_mode(call: &Call, fd: RawFd, mode: u32) -> SysResult {
+    const OTHERS_WRITE: u32 = 0o022;
+    if mode & OTHERS_WRITE != 0 && call.kernel.view.guard.fixes(&host::fs::stat_fd(fd)?) {
+        return Err(Errno::EPERM.into());
+    }
+    host::fs::change_mode(fd, mode & 0o7777)?;
     Ok(0)
+}
+
+/// Changes an owner, with the same exception.
+fn set_owner(call: &Call, fd: RawFd, uid: u32, gid: u32) -> SysResult {
+    if call.kernel.view.guard.fixes(&host::fs::stat_fd(fd)?) {
+        return Err(Errno::EPERM.into());
+    }
+    host::fs::change_owner(fd, uid, gid)?;
+    Ok(0)
+}
+
+pub(crate) fn fchmod(call: &mut Call) -> SysResult {
+    set_mode(call, changeable_fd(call, 0)?, call.uint(1))
 }
 pub(crate) fn fchmodat(call: &mut Call) -> SysResult {
     change_mode(call, true)
@@ -225,25 +244,21 @@ fn change_mode(call: &mut Call, follow: bool) -> SysResult {
     if host::fs::stat_fd(pin.as_raw_fd())?.mode & S_IFMT == S_IFLNK {
         return Err(Errno::EOPNOTSUPP.into());
     }
-    host::fs::change_mode(pin.as_raw_fd(), call.uint(2) & 0o7777)?;
-    Ok(0)
+    set_mode(call, pin.as_raw_fd(), call.uint(2))
 }
 
 pub(crate) fn fchown(call: &mut Call) -> SysResult {
-    host::fs::change_owner(changeable_fd(call, 0)?, call.uint(1), call.uint(2))?;
-    Ok(0)
+    set_owner(call, changeable_fd(call, 0)?, call.uint(1), call.uint(2))
 }
 pub(crate) fn fchownat(call: &mut Call) -> SysResult {
     let (uid, gid, flags) = (call.uint(2), call.uint(3), call.uint(4));
     let path = call.path(1)?;
     if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
-        host::fs::change_owner(changeable_fd(call, 0)?, uid, gid)?;
-        return Ok(0);
+        return set_owner(call, changeable_fd(call, 0)?, uid, gid);
     }
     let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
     let pin = changeable(call, call.int(0), &path, follow)?;
-    host::fs::change_owner(pin.as_raw_fd(), uid, gid)?;
-    Ok(0)
+    set_owner(call, pin.as_raw_fd(), uid, gid)
 }
 
 pub(crate) fn utimensat(call: &mut Call) -> SysResult {

@@ -3,6 +3,7 @@
 pub(crate) mod dirs;
 pub(crate) mod epoll;
 pub(crate) mod fds;
+pub(crate) mod guard;
 pub(crate) mod io;
 pub(crate) mod ioctl;
 pub(crate) mod lock;

@@ -26,7 +26,7 @@ pub(crate) fn open(
     let exclusive = flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL;
     let follow = flags & O_NOFOLLOW == 0 && !exclusive;
     let (fd, entry) = match kernel.find(dir, path, follow)? {
-        Found::Host(place) => {
+        Found::Host(mut place) => {
             let temporary = flags & O_TMPFILE == O_TMPFILE;
             let missing = place.beneath && place.pin.is_none();
             let creates = temporary || flags & O_CREAT != 0 && (missing || !place.beneath);
@@ -40,6 +40,10 @@ pub(crate) fn open(
                     Errno::EROFS
                 });
             }
+            if changes && creates && !temporary {
+                place.check_name()?;
+            }
+            place.vacate();
             let fd = place.open(flags, mode)?;
             let mut entry = Entry::at(kind_of(fd.as_raw_fd()), &place.guest);
             entry.writable = place.writable;

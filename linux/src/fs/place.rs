@@ -41,6 +41,8 @@ pub(crate) struct Place {
     pub guest: Vec<u8>,
     /// The guest may change it.
     pub writable: bool,
+    /// It leads to what is closed to the guest: whatever has this name keeps it, see `fs::guard`.
+    pub fixed: bool,
     /// The path ended with a slash.
     pub directory: bool,
 }
@@ -76,6 +78,20 @@ impl Place {
         }
     }
 
+    /// Gives up the numbers that it holds on the host, so that what is opened next gets the lowest
+    /// one that is free, as programs rely on.
+    pub fn vacate(&mut self) {
+        if !self.beneath {
+            return;
+        }
+        self.pin = None;
+        if let Start::Granted(start) = &mut self.start
+            && let Some(own) = Arc::get_mut(start)
+        {
+            host::fds::move_away(own);
+        }
+    }
+
     /// Whether the file itself is of a kind (S_IFLNK...).
     pub fn is(&self, kind: u32) -> bool {
         self.stat.is_some_and(|stat| stat.mode & S_IFMT == kind)
@@ -98,22 +114,31 @@ impl Place {
         }
     }
 
+    /// The same for the name itself, which is to be given to something, or taken from it.
+    pub fn check_name(&self) -> Result<(), Errno> {
+        self.check_writable()?;
+        if self.fixed {
+            // What Linux says of mount points.
+            Err(Errno::EBUSY)
+        } else {
+            Ok(())
+        }
+    }
+
     /// The directory that holds it, and its name in there.
     pub fn parent(&self) -> Result<(Parent, CString), Errno> {
         if !self.beneath {
             return Ok((Parent::Start(self.start.clone()), self.path.clone()));
         }
-        let path = self.path.to_bytes();
-        if path == b"." {
+        if self.path.to_bytes() == b"." {
             return Err(Errno::EBUSY);
         }
-        match path.iter().rposition(|&byte| byte == b'/') {
+        match split(&self.path)? {
             None => Ok((Parent::Start(self.start.clone()), self.path.clone())),
-            Some(slash) => {
-                let parent = c_string(&path[..slash])?;
+            Some((parent, name)) => {
                 let flags = O_PATH | O_DIRECTORY;
                 let fd = host::fs::open_beneath(self.start.raw(), &parent, flags, 0)?;
-                Ok((Parent::Opened(fd), c_string(&path[slash + 1..])?))
+                Ok((Parent::Opened(fd), name))
             }
         }
     }
@@ -132,6 +157,16 @@ impl Parent {
             Parent::Opened(fd) => fd.as_raw_fd(),
         }
     }
+}
+
+/// The directory and the name in it, if a path has both.
+pub(crate) fn split(path: &CStr) -> Result<Option<(CString, CString)>, Errno> {
+    let path = path.to_bytes();
+    let Some(slash) = path.iter().rposition(|&byte| byte == b'/') else {
+        return Ok(None);
+    };
+    let (parent, name) = (&path[..slash], &path[slash + 1..]);
+    Ok(Some((c_string(parent)?, c_string(name)?)))
 }
 
 /// Bytes as a host string.

@@ -1,5 +1,6 @@
 //! The guest's file tree: which host directories and files it shows, and where.
 
+use super::guard::Guard;
 use super::place::{Place, Start, c_string};
 use super::walk::{Found, is_within, normalize};
 use crate::abi::*;
@@ -22,6 +23,8 @@ pub(crate) struct Mount {
     pub source: Source,
     pub writable: bool,
     pub host: PathBuf,
+    /// Where it lies on the host, if what is done there is watched by the [`Guard`].
+    watched: Option<Arc<Path>>,
 }
 
 /// What a mount shows.
@@ -45,6 +48,18 @@ pub(crate) struct View {
     /// Folders that are reached through links which the guest cannot change, and where they are.
     pub folders: Lock<HashMap<Vec<u8>, Vec<u8>>>,
     scratch: private::Scratch,
+    /// What of the host is closed to the guest.
+    pub guard: Guard,
+}
+
+/// Where a canonical guest path lies.
+pub(crate) struct Located {
+    pub start: Start,
+    /// The path from there.
+    pub inside: CString,
+    pub writable: bool,
+    /// Where `start` lies on the host, if the guard is to be asked.
+    pub watched: Option<Arc<Path>>,
 }
 
 fn open_granted(path: &Path) -> Result<OwnedFd, Error> {
@@ -59,15 +74,20 @@ fn open_granted(path: &Path) -> Result<OwnedFd, Error> {
 }
 
 /// A mount of a host path, whatever it is.
-fn mount(host: &Path, guest: &[u8], writable: bool) -> Result<Mount, Error> {
+fn mount(host: &Path, guest: &[u8], writable: bool, guard: &Guard) -> Result<Mount, Error> {
     let opened = open_granted(host)?;
     let failed = |errno: Errno| Error::File {
         path: host.to_owned(),
         source: errno.into(),
     };
     let stat = host::fs::stat_fd(opened.as_raw_fd()).map_err(failed)?;
-    let source = if stat.mode & S_IFMT == S_IFDIR {
-        Source::Directory(Arc::new(opened))
+    let watched = |directory: &OwnedFd, path: &Path| match writable {
+        true => guard.watches(directory, path).map(Arc::from),
+        false => None,
+    };
+    let (source, watched) = if stat.mode & S_IFMT == S_IFDIR {
+        let watched = watched(&opened, host);
+        (Source::Directory(Arc::new(opened)), watched)
     } else {
         // The link itself may lie elsewhere than what it names.
         let real = host.canonicalize().map_err(|source| Error::File {
@@ -78,7 +98,9 @@ fn mount(host: &Path, guest: &[u8], writable: bool) -> Result<Mount, Error> {
             return Err(failed(Errno::EISDIR));
         };
         let name = c_string(name.as_bytes()).map_err(failed)?;
-        Source::File(Arc::new(open_granted(parent)?), name)
+        let opened = open_granted(parent)?;
+        let watched = watched(&opened, parent);
+        (Source::File(Arc::new(opened), name), watched)
     };
     let guest = normalize(guest);
     Ok(Mount {
@@ -86,11 +108,13 @@ fn mount(host: &Path, guest: &[u8], writable: bool) -> Result<Mount, Error> {
         source,
         writable,
         host: host.to_owned(),
+        watched,
     })
 }
 
 impl View {
     pub fn new(config: &Config) -> Result<View, Error> {
+        let guard = Guard::new(&config.closed);
         let mut mounts = Vec::new();
         let mut overlay = None;
         if config.host {
@@ -99,11 +123,11 @@ impl View {
             }
         } else {
             if let Some(root) = &config.root {
-                mounts.push(mount(root, b"", false)?);
+                mounts.push(mount(root, b"", false, &guard)?);
             }
             for grant in &config.grants {
                 let guest = grant.guest.as_os_str().as_bytes();
-                mounts.push(mount(&grant.host, guest, grant.writable)?);
+                mounts.push(mount(&grant.host, guest, grant.writable, &guard)?);
             }
             for (guest, name) in [
                 ("/tmp", "tmp"),
@@ -116,6 +140,7 @@ impl View {
                         source: Source::Private(private::Private::new(name)),
                         writable: true,
                         host: PathBuf::new(),
+                        watched: None,
                     });
                 }
             }
@@ -134,13 +159,14 @@ impl View {
             folders: Lock::default(),
             cwd: Lock::new(cwd.unwrap_or_default()),
             scratch: private::Scratch::new(),
+            guard,
         })
     }
 
     /// Makes one more host file visible, read-only, at its own path.
     fn grant_file(&self, host: &Path) -> Result<(), Error> {
         let mut mounts = self.mounts.lock();
-        let extra = mount(host, host.as_os_str().as_bytes(), false)?;
+        let extra = mount(host, host.as_os_str().as_bytes(), false, &self.guard)?;
         let mut all = vec![extra];
         // Rebuilt rather than changed: a resolution elsewhere may be using the old list.
         all.extend(mounts.iter().map(Mount::share));
@@ -196,7 +222,7 @@ impl View {
     }
 
     /// The mount that covers a canonical guest path, and the path inside it.
-    pub fn locate(&self, path: &[u8]) -> Option<(Start, CString, bool)> {
+    pub fn locate(&self, path: &[u8]) -> Option<Located> {
         let mounts = self.mounts();
         let mount = mounts.iter().find(|mount| match mount.source {
             Source::File(..) => path == mount.guest,
@@ -209,7 +235,12 @@ impl View {
             Source::File(parent, name) => (parent.clone(), name.clone()),
             Source::Private(private) => (private.open(&self.scratch)?, c_string(inside).ok()?),
         };
-        Some((Start::Granted(start), inside, mount.writable))
+        Some(Located {
+            start: Start::Granted(start),
+            inside,
+            writable: mount.writable,
+            watched: mount.watched.clone(),
+        })
     }
 
     /// Whether the path leads to a grant: it exists, if only as a step on the way.
@@ -328,6 +359,7 @@ impl View {
             stat: None,
             guest: path.to_vec(),
             writable: true,
+            fixed: false,
             directory: false,
         })
     }
@@ -346,6 +378,7 @@ impl Mount {
             source,
             writable: self.writable,
             host,
+            watched: self.watched.clone(),
         }
     }
 }

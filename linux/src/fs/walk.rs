@@ -4,14 +4,17 @@
 //! links on the host's behalf; links are resolved in the guest's tree; the last step happens
 //! beneath a granted directory, which the host enforces (`host::fs::open_beneath`).
 
-use super::place::{Place, Start, c_string, link_target};
+use super::place::{Place, Start, c_string, link_target, split};
 use super::proc::{self, Node};
-use super::view::View;
+use super::view::{Located, View};
 use crate::abi::*;
 use crate::errno::Errno;
 use crate::host;
 use crate::kernel::Kernel;
+use std::ffi::OsStr;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 /// Linux follows at most this many symbolic links in one path.
 const MAX_LINKS: u32 = 40;
@@ -53,39 +56,76 @@ pub(crate) fn is_within(path: &[u8], directory: &[u8]) -> bool {
 }
 
 impl View {
-    /// A canonical path on the host, not followed if it is a link. `Err(ENOENT)` for a missing
-    /// file whose directory may exist comes as a place without a pin.
+    /// A canonical path on the host, not followed if it is a link. A missing file in a directory
+    /// that exists comes as a place without a pin.
     fn probe(&self, path: &[u8], directory: bool) -> Result<Found, Errno> {
-        let Some((start, inside, writable)) = self.locate(path) else {
-            return if self.is_on_the_way(path) {
+        let held = match self.locate(path) {
+            Some(at) => self.hold(at, path, directory),
+            None => Err(Errno::ENOENT),
+        };
+        match held {
+            Ok(Place { pin: None, .. }) | Err(Errno::ENOENT | Errno::ENOTDIR)
+                if self.is_on_the_way(path) =>
+            {
                 Ok(Found::Node(Node::Steps, path.to_vec()))
-            } else {
-                Err(Errno::ENOENT)
-            };
-        };
-        let pin = match host::fs::open_beneath(start.raw(), &inside, O_PATH | O_NOFOLLOW, 0) {
-            Ok(pin) => Some(pin),
-            Err(Errno::ENOENT | Errno::ENOTDIR) if self.is_on_the_way(path) => {
-                return Ok(Found::Node(Node::Steps, path.to_vec()));
             }
+            held => held.map(Found::Host),
+        }
+    }
+
+    /// What lies at a place, held open.
+    fn hold(&self, at: Located, guest: &[u8], directory: bool) -> Result<Place, Errno> {
+        let Located {
+            mut start,
+            mut inside,
+            writable,
+            watched,
+        } = at;
+        let mut fixed = false;
+        if let Some(watched) = &watched {
+            let host = watched.join(OsStr::from_bytes(inside.to_bytes()));
+            if self.guard.closes_path(&host) {
+                return Err(Errno::EACCES);
+            }
+            fixed = self.guard.fixes_path(&host);
+            // What is done later is done in the directory that was looked at, wherever another of
+            // the guest's threads moves it, or what else it gives the name.
+            if let Some((parent, name)) = split(&inside)? {
+                let parent = host::fs::open_beneath(start.raw(), &parent, O_PATH, 0)?;
+                let stat = host::fs::stat_fd(parent.as_raw_fd())?;
+                match stat.mode & S_IFMT {
+                    S_IFDIR if self.guard.closes(&stat) => return Err(Errno::EACCES),
+                    S_IFDIR => {}
+                    S_IFLNK => return Err(Errno::ELOOP),
+                    _ => return Err(Errno::ENOTDIR),
+                }
+                (start, inside) = (Start::Granted(Arc::new(parent)), name);
+            }
+        }
+        let flags = O_PATH | O_NOFOLLOW;
+        let pin = match host::fs::open_beneath(start.raw(), &inside, flags, 0) {
             Err(Errno::ENOENT) => None,
-            Err(errno) => return Err(errno),
+            pin => Some(pin?),
         };
-        let stat = pin
-            .as_ref()
-            .map(|pin| host::fs::stat_fd(pin.as_raw_fd()))
-            .transpose()?;
-        let guest = path.to_vec();
-        Ok(Found::Host(Place {
+        let stat = pin.as_ref().map(|pin| host::fs::stat_fd(pin.as_raw_fd()));
+        let stat = stat.transpose()?;
+        if let (Some(stat), Some(_)) = (&stat, &watched) {
+            if self.guard.closes(stat) {
+                return Err(Errno::EACCES);
+            }
+            fixed |= self.guard.fixes(stat);
+        }
+        Ok(Place {
             stat,
             start,
             path: inside,
             beneath: true,
             pin,
-            guest,
+            guest: guest.to_vec(),
             writable,
+            fixed,
             directory,
-        }))
+        })
     }
 
     /// Resolves `path` from the canonical directory `base`. `kernel` is needed for what only a
@@ -297,6 +337,7 @@ impl Kernel {
             stat: None,
             guest,
             writable: true,
+            fixed: false,
             directory: false,
         }))
     }

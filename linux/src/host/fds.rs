@@ -23,14 +23,19 @@ pub(crate) fn guest_fd_limit() -> i32 {
 
 /// Moves one of our own files out of the guest's range of numbers, so that the guest cannot close
 /// it.
-pub fn move_high(fd: OwnedFd) -> OwnedFd {
+pub fn move_high(mut fd: OwnedFd) -> OwnedFd {
+    move_away(&mut fd);
+    fd
+}
+
+/// The same for one that is in use.
+pub(crate) fn move_away(fd: &mut OwnedFd) {
     // SAFETY: plain system call on a file of ours.
     let moved = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, guest_fd_limit()) };
-    if moved < 0 {
-        return fd;
+    if moved >= 0 {
+        // SAFETY: just duplicated, and nobody else's.
+        *fd = unsafe { OwnedFd::from_raw_fd(moved) };
     }
-    // SAFETY: just duplicated, and nobody else's.
-    unsafe { OwnedFd::from_raw_fd(moved) }
 }
 
 pub(crate) fn is_open(fd: RawFd) -> bool {

@@ -4,6 +4,7 @@
 pub(crate) mod fds;
 pub(crate) mod fs;
 pub(crate) mod io;
+pub(crate) mod mounts;
 pub(crate) mod net;
 pub(crate) mod poll;
 pub(crate) mod process;

@@ -149,6 +149,11 @@ impl Script {
 
     /// Runs it.
     pub fn run(&self, config: Config) -> Done {
+        self.run_after(config, || ())
+    }
+
+    /// Runs it, with something that happens on the host after the process was started.
+    pub fn run_after(&self, config: Config, meanwhile: impl FnOnce()) -> Done {
         let folder = Folder::new();
         let path = folder.path.join("script");
         std::fs::write(&path, self.elf()).unwrap();
@@ -164,6 +169,7 @@ impl Script {
             envp: Vec::new(),
         };
         let mut process = Process::start(config, &program, space.clone(), cpu).unwrap();
+        meanwhile();
         let exit = process.run().unwrap();
         let result = |n| space.load::<u64>(TABLE + n as u64 * ROW + 56).unwrap() as i64;
         let results = (0..self.calls.len()).map(result).collect();
