@@ -3,10 +3,11 @@
 
 mod common;
 
-use common::script::{Arg, Folder, Script, isolated};
+use common::attacks::{Argument, Attacks, HERE, O_CREAT, O_RDWR, OPENAT, errno, tree};
+use common::script::{Arg, Folder, isolated};
 use linux::{Config, Errno, Grant};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,15 +20,11 @@ const LINKAT: u64 = 37;
 const TRUNCATE: u64 = 45;
 const CHDIR: u64 = 49;
 const FCHMODAT: u64 = 53;
-const OPENAT: u64 = 56;
 const CLOSE: u64 = 57;
 const RENAMEAT2: u64 = 276;
 const AT_REMOVEDIR: i32 = 0x200;
 const RENAME_EXCHANGE: i32 = 2;
-const O_RDWR: i32 = 2;
-const O_CREAT: i32 = 0o100;
 const O_TMPFILE: i32 = 0o20_200_000;
-const HERE: i32 = -100;
 const EBUSY: i64 = -16;
 const EPERM: i64 = -1;
 
@@ -35,10 +32,6 @@ const EPERM: i64 = -1;
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn errno(number: Errno) -> i64 {
-    -i64::from(number.0)
 }
 
 /// The guest's home at /box and, as if granted twice, at /alias; its folder for caches at /cache.
@@ -70,79 +63,6 @@ fn home() -> Folder {
     fs::write(home.path.join("caches/ours/code/kept"), "kept").unwrap();
     fs::write(home.path.join("mine/code/kept"), "mine").unwrap();
     home
-}
-
-/// Everything below a folder with its identity, links not followed.
-fn tree(at: &Path) -> Vec<(String, u64, u32)> {
-    let mut found = Vec::new();
-    let mut rest = vec![at.to_owned()];
-    while let Some(path) = rest.pop() {
-        let about = fs::symlink_metadata(&path).unwrap();
-        found.push((path.display().to_string(), about.ino(), about.mode()));
-        if about.is_dir() {
-            rest.extend(fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
-        }
-    }
-    found.sort();
-    found
-}
-
-/// Calls that have to fail, each with what it is meant to be told.
-struct Attacks {
-    script: Script,
-    meant: Vec<(usize, String, i64)>,
-}
-
-impl Attacks {
-    fn new() -> Attacks {
-        Attacks {
-            script: Script::new(),
-            meant: Vec::new(),
-        }
-    }
-    /// A call of which each argument is a number or a path.
-    fn call(&mut self, number: u64, arguments: &[&dyn Argument]) -> usize {
-        let arguments: Vec<Arg> = arguments.iter().map(|a| a.to(&mut self.script)).collect();
-        self.script.call(number, &arguments)
-    }
-    fn fails(&mut self, answer: i64, what: &str, number: u64, arguments: &[&dyn Argument]) {
-        let call = self.call(number, arguments);
-        self.meant.push((call, what.to_owned(), answer));
-    }
-    /// Opens a path in all ways.
-    fn opens(&mut self, path: &str) {
-        for flags in [0, O_RDWR, O_RDWR | O_CREAT, 0o10_000_000] {
-            let what = format!("open {path} {flags:o}");
-            let answer = errno(Errno::EACCES);
-            self.fails(answer, &what, OPENAT, &[&HERE, &path, &flags, &0o600]);
-        }
-    }
-    /// Runs them, with `meanwhile` between start and first instruction.
-    fn run(self, config: Config, meanwhile: impl FnOnce()) {
-        let done = self.script.run_after(config, meanwhile);
-        for (call, what, answer) in self.meant {
-            assert_eq!(done.results[call], answer, "{what}");
-        }
-    }
-}
-
-trait Argument {
-    fn to(&self, script: &mut Script) -> Arg;
-}
-impl Argument for i32 {
-    fn to(&self, _: &mut Script) -> Arg {
-        Arg::from(*self)
-    }
-}
-impl Argument for &str {
-    fn to(&self, script: &mut Script) -> Arg {
-        script.text(self).into()
-    }
-}
-impl Argument for Arg {
-    fn to(&self, _: &mut Script) -> Arg {
-        *self
-    }
 }
 
 #[test]

@@ -65,8 +65,8 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Adds what has been done besides.
-    pub(super) fn add(&mut self, more: Stats) {
+    /// All counts.
+    pub(super) fn counts(&mut self) -> [&mut u64; 7] {
         let Stats {
             retired,
             exceptions,
@@ -75,14 +75,17 @@ impl Stats {
             code_drops,
             code_pages,
             runs,
-        } = more;
-        self.retired += retired;
-        self.exceptions += exceptions;
-        self.interrupts += interrupts;
-        self.sbi_calls += sbi_calls;
-        self.code_drops += code_drops;
-        self.code_pages += code_pages;
-        self.runs += runs;
+        } = self;
+        [
+            retired, exceptions, interrupts, sbi_calls, code_drops, code_pages, runs,
+        ]
+    }
+
+    /// Adds what has been done besides.
+    pub(super) fn add(&mut self, mut more: Stats) {
+        for (count, more) in self.counts().into_iter().zip(more.counts()) {
+            *count += *more;
+        }
     }
 }
 

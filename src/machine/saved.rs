@@ -55,22 +55,11 @@ pub struct HartImage {
 impl HartsImage {
     /// What could not come from [`Machine::save`], if anything.
     fn wrong(&self, harts: usize) -> Option<&'static str> {
-        let Stats {
-            retired,
-            exceptions,
-            interrupts,
-            sbi_calls,
-            code_drops,
-            code_pages,
-            runs,
-        } = self.stats;
-        let counts = [
-            retired, exceptions, interrupts, sbi_calls, code_drops, code_pages, runs,
-        ];
+        let mut stats = self.stats;
         if self.harts.len() != harts || self.turn >= harts as u64 {
             return Some("the number of harts");
         }
-        if self.position > MOST || counts.iter().any(|count| *count > MOST) {
+        if self.position > MOST || stats.counts().iter().any(|count| **count > MOST) {
             return Some("counts");
         }
         let sound = |(number, hart): (usize, &HartImage)| {

@@ -15,7 +15,10 @@ impl SystemMemory {
     /// What stays the same as long as addresses that [`SystemMemory::code_page_of`] was asked for lead
     /// where they did, the mode is the same, and floating point is permitted or not as it was.
     pub fn code_key(&self) -> u64 {
-        let key = self.tlb.key(self.code.get(), |va| self.fetched_at(va));
+        let key = self
+            .tlb
+            .keys()
+            .key(self.code.get(), |va| self.fetched_at(va));
         key << 1 | u64::from(self.may_float())
     }
 
@@ -38,7 +41,9 @@ impl SystemMemory {
         })?;
         let pa = self.ram.pa() + (page << memory::PAGE_BITS) + va % PAGE;
         self.tlb
-            .note_fetched(array, va, pa, |va| self.fetched_at(va));
+            .keys()
+            .of(array)
+            .note(va, pa, |va| self.fetched_at(va));
         Some(page)
     }
 

@@ -6,10 +6,10 @@
 //! between modes, chooses arrays and drops nothing.
 //!
 //! Compiled code is made for pages at addresses. Whoever runs it looks up once whether the
-//! addresses lead to those pages; that holds as long as [`Tlb::key`] stays the same, also after a
+//! addresses lead to those pages; that holds as long as [`Keys::key`] stays the same, also after a
 //! fence that has changed nothing about them, see `fetched.rs`.
 
-use super::fetched::Fetched;
+use super::fetched::Keys;
 use crate::privileged::walk::Mapping;
 use memory::PAGE_BITS;
 use std::cell::Cell;
@@ -98,9 +98,7 @@ pub struct Tlb {
     spaces: [Cell<Option<(u64, u64)>>; SPACES],
     turn: Cell<u64>,
     /// What compiled code was looked up through each array.
-    fetched: [Fetched; ARRAYS],
-    /// The last key given away.
-    last_key: Cell<u64>,
+    keys: Keys,
 }
 
 /// Which kind of view of an address space.
@@ -128,8 +126,7 @@ impl Default for Tlb {
             arrays: arrays.unwrap_or_else(|_| unreachable!("ARRAYS were made")),
             spaces: [const { Cell::new(None) }; SPACES],
             turn: Cell::new(0),
-            fetched: std::array::from_fn(|array| Fetched::new(array as u64 + 1)),
-            last_key: Cell::new(ARRAYS as u64),
+            keys: Keys::default(),
         }
     }
 }
@@ -152,7 +149,7 @@ impl Tlb {
                 let age = |index: &usize| self.spaces[*index].get().map_or(0, |s| s.1);
                 let oldest = (0..SPACES).min_by_key(age).unwrap_or(0);
                 self.clear_space(oldest);
-                arrays_of(oldest).for_each(|array| self.renew(array));
+                arrays_of(oldest).for_each(|array| self.keys.renew(array));
                 oldest
             }
         };
@@ -160,36 +157,9 @@ impl Tlb {
         FIRST_SPACE + 3 * index + view as usize
     }
 
-    /// What stays the same as long as the addresses noted by [`Tlb::note_fetched`] lead where they
-    /// did, seen through this array. No two arrays have the same. `walk` is asked where addresses lead,
-    /// if there was a fence.
-    pub fn key(&self, array: usize, walk: impl Fn(u64) -> Option<Mapping>) -> u64 {
-        let fetched = &self.fetched[array % ARRAYS];
-        let key = fetched.key().unwrap_or_else(|| {
-            if !fetched.still_holds(walk) {
-                self.renew(array);
-            }
-            fetched.key().unwrap_or(0)
-        });
-        key << 8 | array as u64
-    }
-
-    /// Notes that code at `va`, which leads to `pa`, was found to be what it is through this array, which
-    /// has an entry for it.
-    pub fn note_fetched(
-        &self,
-        array: usize,
-        va: u64,
-        pa: u64,
-        walk: impl FnOnce(u64) -> Option<Mapping>,
-    ) {
-        self.fetched[array % ARRAYS].note(va, pa, walk);
-    }
-
-    fn renew(&self, array: usize) {
-        let key = self.last_key.get() + 1;
-        self.last_key.set(key);
-        self.fetched[array % ARRAYS].renew(key);
+    /// What compiled code was looked up through each array.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// The first entry of an array, for compiled code.
@@ -244,7 +214,7 @@ impl Tlb {
     pub fn clear(&self) {
         (0..ARRAYS).for_each(|array| {
             self.clear_array(array);
-            self.renew(array);
+            self.keys.renew(array);
         });
     }
 
@@ -253,17 +223,15 @@ impl Tlb {
     pub fn clear_spaces(&self, asid: Option<u64>) {
         self.with_asid(asid, |index| {
             self.clear_space(index);
-            arrays_of(index).for_each(|array| self.fetched[array].doubt());
+            arrays_of(index).for_each(|array| self.keys.of(array).doubt());
         });
     }
 
     /// Drops what is known of `va`.
     pub fn clear_page(&self, va: u64, asid: Option<u64>) {
         self.with_asid(asid, |index| {
+            arrays_of(index).for_each(|array| self.keys.of(array).doubt_at(va));
             let arrays = arrays_of(index);
-            arrays
-                .clone()
-                .for_each(|array| self.fetched[array].doubt_at(va));
             // Nothing was filled since they were cleared.
             if arrays.clone().all(|array| !self.arrays[array].used.get()) {
                 return;
@@ -408,127 +376,6 @@ mod tests {
             tlb.array(satp, View::User);
         }
         assert!(!holds(&tlb, first, 0x1000));
-    }
-
-    /// Page tables: what starts where leads where, and on which level.
-    type Tables = Vec<Leaf>;
-    type Leaf = (u64, u64, u32);
-
-    fn walk(tables: &Tables, va: u64) -> Option<Mapping> {
-        let inside = |&&(start, _, level): &&Leaf| va.wrapping_sub(start) >> (12 + 9 * level) == 0;
-        let &(start, pa, level) = tables.iter().find(inside)?;
-        Some(Mapping {
-            pa: pa + (va - start),
-            level,
-            load: true,
-            store: false,
-            fetch: true,
-        })
-    }
-
-    fn noted(tlb: &Tlb, array: usize, tables: &Tables, va: u64) {
-        let mapping = walk(tables, va).unwrap();
-        filled(tlb, array, va, mapping.level);
-        tlb.note_fetched(array, va, mapping.pa, |va| walk(tables, va));
-    }
-
-    #[test]
-    fn a_key_lasts_until_code_is_elsewhere() {
-        let tlb = Tlb::default();
-        let array = tlb.array(1 << 44 | 7, View::User);
-        let other = tlb.array(1 << 44 | 7, View::Supervisor);
-        let none = Tables::new();
-        let key = |array, tables: &Tables| tlb.key(array, |va| walk(tables, va));
-        assert_ne!(key(array, &none), key(other, &none));
-        assert_ne!(key(array, &none), key(MACHINE, &none));
-        let mut tables = vec![
-            (0x1_0000, 0x8000_0000, 0),
-            (0x4000_0000, 0x8020_0000, 1),
-            (0x8000_0000, 0x4000_0000, 2),
-        ];
-        for va in [0x1_0abc, 0x4000_5000, 0x4010_0000, 0x8765_4321] {
-            noted(&tlb, array, &tables, va);
-        }
-        let first = key(array, &tables);
-        let unchanged = |tables: &Tables| assert_eq!(key(array, tables), first);
-        tlb.clear_page(0x2_0000, None);
-        tlb.clear_page(0x1_0000, Some(2));
-        // Nothing else is looked at: these were not fenced.
-        unchanged(&none);
-        tlb.clear_page(0x1_0fff, Some(1));
-        unchanged(&tables);
-        tlb.clear_spaces(None);
-        unchanged(&tables);
-        // The entry may have made room for another: what was looked up holds all the same.
-        filled(&tlb, array, 0x1_0000 + (ENTRIES << 12) as u64, 0);
-        unchanged(&tables);
-        // Any address of a large page stands for all of it.
-        for (index, va) in [(0, 0x1_0000), (1, 0x401f_ffff), (2, 0xbfff_ffff)] {
-            let changes: [fn(&mut Leaf); 2] = [|t| t.1 += 0x4000_0000, |t| t.2 = 3];
-            for change in changes {
-                let before = key(array, &tables);
-                filled(&tlb, array, va, 0);
-                tlb.clear_page(va, None);
-                assert_eq!(key(array, &tables), before);
-                change(&mut tables[index]);
-                tlb.clear_page(va, None);
-                assert_ne!(key(array, &tables), before);
-                tables[index].2 = index as u32;
-                for (va, ..) in tables.clone() {
-                    noted(&tlb, array, &tables, va);
-                }
-            }
-        }
-        let before = (key(array, &tables), key(MACHINE, &none));
-        tlb.clear();
-        assert!(key(array, &tables) != before.0 && key(MACHINE, &none) != before.1);
-    }
-
-    #[test]
-    fn code_that_the_tables_no_longer_lead_to_is_looked_up_anew_after_a_fence() {
-        let tlb = Tlb::default();
-        let array = tlb.array(3, View::Supervisor);
-        let tables = vec![(0x1_0000, 0x8000_0000, 1)];
-        let key = || tlb.key(array, |va| walk(&tables, va));
-        for stale in [[0x1_0000, 0x1_1000], [0x1_1000, 0x1_0000]] {
-            for (va, pa) in stale
-                .into_iter()
-                .zip([0x8000_0000 + stale[0] - 0x1_0000, 0x9000_0000])
-            {
-                filled(&tlb, array, va, 1);
-                tlb.note_fetched(array, va, pa, |va| walk(&tables, va));
-            }
-            let before = key();
-            tlb.clear_page(0x1_0000, None);
-            assert_ne!(key(), before);
-        }
-    }
-
-    #[test]
-    fn code_that_was_elsewhere_for_a_while_without_a_fence_is_looked_up_anew_after_one() {
-        let tlb = Tlb::default();
-        let array = tlb.array(3, View::User);
-        let tables = |pa| vec![(0x1000, pa, 0)];
-        for pa in [0x8000_0000, 0x9000_0000, 0x8000_0000] {
-            noted(&tlb, array, &tables(pa), 0x1000);
-        }
-        let key = || tlb.key(array, |va| walk(&tables(0x8000_0000), va));
-        let before = key();
-        tlb.clear_page(0x1000, None);
-        assert_ne!(key(), before);
-    }
-
-    #[test]
-    fn another_space_in_the_same_place_has_another_key() {
-        let tlb = Tlb::default();
-        let tables = vec![(0x1000, 0x8000_0000, 0)];
-        let first = tlb.array(100, View::User);
-        noted(&tlb, first, &tables, 0x1000);
-        let key = tlb.key(first, |va| walk(&tables, va));
-        for satp in 101..109 {
-            tlb.array(satp, View::User);
-        }
-        assert_ne!(tlb.key(first, |va| walk(&tables, va)), key);
     }
 
     #[test]
