@@ -91,6 +91,23 @@ fn debian_boots_on_four_harts_of_opensbi_twice_the_same() {
     boots(test, 4, &["--firmware", OPENSBI]);
 }
 
+#[test]
+fn debian_boots_the_same_with_code_that_was_kept() {
+    let test = "debian_boots_the_same_with_code_that_was_kept";
+    let scratch = Scratch::new("boot-kept");
+    let folder = scratch.path().join("code").display().to_string();
+    let with = |folder: &str| {
+        let options = ["--translations", folder, "--append", "console=ttyS0 quiet"];
+        boot(test, &options)
+    };
+    let Some(expected) = with("none") else {
+        return;
+    };
+    for boot in 0..4 {
+        assert_eq!(with(&folder).as_ref(), Some(&expected), "boot {boot}");
+    }
+}
+
 /// What a machine prints that is not the same twice is not compared.
 fn boots_on_threads(test: &str, harts: usize, options: &[&str]) {
     let count = harts.to_string();

@@ -4,7 +4,7 @@
 mod common;
 
 use baby_hypervisor::EngineKind;
-use baby_hypervisor::machine::{End, Image, Machine, MachineOptions, Wires};
+use baby_hypervisor::machine::{End, Image, KeepCode, Machine, MachineOptions, Wires};
 use common::{Outcome, Scratch, wait};
 use devices::Power;
 use frontend::generate::{Bias, Random};
@@ -84,13 +84,27 @@ fn in_pieces(
     harts: usize,
     threshold: Option<u64>,
     longest: u64,
-    mut random: Option<Random>,
+    random: Option<Random>,
 ) -> (u64, u64, End) {
+    let nowhere = KeepCode::Nowhere;
+    in_pieces_with(image, harts, threshold, longest, random, nowhere).0
+}
+
+/// The same with code that was kept; also how many regions of that were put in place.
+fn in_pieces_with(
+    image: &Image,
+    harts: usize,
+    threshold: Option<u64>,
+    longest: u64,
+    mut random: Option<Random>,
+    translations: KeepCode,
+) -> ((u64, u64, End), u64) {
     let mut options = MachineOptions {
         memory: 64 << 20,
         harts,
         firmware: Some(image.clone()),
         engine: EngineKind::Interp,
+        translations,
         ..MachineOptions::default()
     };
     if let Some(threshold) = threshold {
@@ -114,7 +128,9 @@ fn in_pieces(
             let jit = machine.tiers().jit;
             let large = jit.host_bytes > 400 << 10 && threshold == Some(1);
             assert!(jit.evictions > 0 || !large, "{jit:?}");
-            return (retired, machine.state_hash().unwrap(), end);
+            machine.keep_code();
+            let facts = (retired, machine.state_hash().unwrap(), end);
+            return (facts, jit.installed);
         }
         if random.as_mut().is_some_and(|random| random.one_in(3)) {
             machine.forget();
@@ -186,6 +202,40 @@ fn random_code_brings_nothing_down_and_is_executed_the_same_in_pieces() {
         }
         let compiled = in_pieces(&image, harts, Some(3), 300_000, None);
         assert_eq!(compiled, straight, "round {round}, compiled");
+    }
+}
+
+/// Each program boots several times, with what the boots before compiled, in pieces of any length and
+/// with all other settings.
+#[test]
+fn code_that_was_kept_changes_nothing() {
+    let scratch = Scratch::new("machine-kept");
+    let mut random = Random::new(14);
+    let bin = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/bin");
+    let program = |name: &str| Image::File(bin.join(name));
+    let mut images: Vec<(Image, usize, u64)> = vec![
+        (program("machine_paging"), 1, u64::MAX),
+        (program("machine_code"), 2, u64::MAX),
+        (program("machine_harts"), 3, u64::MAX),
+        (program("machine_traps"), 1, u64::MAX),
+    ];
+    images.extend((0..10).map(|round| (random_code(&mut random), 1 + round % 3, 300_000)));
+    for (number, (image, harts, longest)) in images.iter().enumerate() {
+        let folder = scratch.path().join(number.to_string());
+        let straight = in_pieces(image, *harts, None, *longest, None);
+        let mut found = 0;
+        for boot in 0..5 {
+            let threshold = Some(random.choose(&[1, 2, 5, 30]));
+            let seed = random.bits();
+            let pieces = (boot > 0).then(|| Random::new(seed));
+            let kept = KeepCode::In(folder.clone());
+            let (facts, installed) =
+                in_pieces_with(image, *harts, threshold, *longest, pieces, kept);
+            let what = format!("{number}, boot {boot}, {threshold:?}, seed {seed}");
+            assert_eq!(facts, straight, "{what}");
+            found += installed;
+        }
+        assert!(found > 0, "{number}");
     }
 }
 

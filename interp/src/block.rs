@@ -62,6 +62,9 @@ pub(crate) struct Block<M: Memory> {
     /// Arrivals until the block reports itself hot: the one at which this is 1, and all that follow
     /// while it stays so. 0 is never.
     pub countdown: Cell<u64>,
+    /// If not 0, the countdown is a preview's, see [`Interp::set_preview`](crate::Interp::set_preview),
+    /// and this is the one that comes after it.
+    pub after: Cell<u64>,
     /// The block's first record; dangling if the block is absent.
     pub first: Cell<NonNull<Record<M>>>,
     /// The blocks after this one: the next in memory, and the target of its jump or branch. Either
@@ -88,6 +91,7 @@ impl<M: Memory> Block<M> {
             last_page: Cell::new(Self::NO_PAGE),
             length: Cell::new(Self::ABSENT),
             countdown: Cell::new(countdown),
+            after: Cell::new(0),
             first: Cell::new(NonNull::dangling()),
             next: Cell::new(sentinel),
             target: Cell::new(sentinel),
@@ -151,6 +155,17 @@ impl<M: Memory> Block<M> {
             self.countdown.set(1);
         }
         self.arrive()
+    }
+
+    /// Has the block report itself after so many arrivals first, and then go on counting.
+    pub fn preview(&self, arrivals: u64) {
+        if self.after.get() == 0 {
+            self.after.set(self.countdown.get());
+        }
+        // One that never reports itself does not begin to.
+        if self.after.get() != 0 {
+            self.countdown.set(arrivals);
+        }
     }
 
     /// Drops the contents. Must not happen while the block is executed.

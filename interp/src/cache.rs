@@ -40,6 +40,8 @@ pub(crate) struct Cache<M: Memory> {
     pub threshold: u64,
     /// Whether a new block's countdown is 1 instead.
     pub early: Option<Early>,
+    /// Arrivals at a block that is new, or was written to, before it is shown; 0 if it is not.
+    pub preview: u64,
 }
 
 /// Says of addresses whether what is there is hot from the start.
@@ -62,6 +64,7 @@ impl<M: Memory> Cache<M> {
             sentinel,
             threshold,
             early: None,
+            preview: 0,
         }
     }
 
@@ -76,7 +79,11 @@ impl<M: Memory> Cache<M> {
         let block = *self.blocks.entry(key).or_insert_with(|| {
             let early = self.early.as_ref().is_some_and(|early| early(pc));
             let countdown = if early { 1 } else { self.threshold };
-            leak(Block::absent(pc, page, countdown, self.sentinel))
+            let block = Block::absent(pc, page, countdown, self.sentinel);
+            if self.preview > 0 {
+                block.preview(self.preview);
+            }
+            leak(block)
         });
         self.jumps.0[JumpCache::<M>::slot(pc)] = (pc, block);
         block
@@ -110,7 +117,11 @@ impl<M: Memory> Cache<M> {
         for block in self.by_page.remove(&page).unwrap_or_default() {
             // SAFETY: blocks live as long as the cache, and none is being executed: that takes the
             // `&mut Cache` which we hold.
-            unsafe { block.as_ref() }.clear(self.sentinel);
+            let block = unsafe { block.as_ref() };
+            block.clear(self.sentinel);
+            if self.preview > 0 {
+                block.preview(self.preview);
+            }
         }
     }
 

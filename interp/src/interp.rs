@@ -67,6 +67,12 @@ impl<M: Memory> Interp<M> {
         self.cache.early = early;
     }
 
+    /// Has blocks that are new, or whose code was written to, report themselves hot after so many
+    /// arrivals already, once: then [`Interp::take_preview`] says so. 0 for not.
+    pub fn set_preview(&mut self, arrivals: u64) {
+        self.cache.preview = arrivals;
+    }
+
     /// Runs until `instret` is `limit`, the poll word is not 0, or something has to be done.
     ///
     /// The poll word is read before each block; whoever sets it also clears it. Code that was
@@ -170,12 +176,39 @@ impl<M: Memory> Interp<M> {
         unsafe { block.as_ref() }.countdown.set(arrivals);
     }
 
+    /// The same, and has it report itself after `first` arrivals as one that is new does.
+    pub fn set_preview_on(&mut self, page: u64, pc: u64, first: u64, arrivals: u64) {
+        let block = self.cache.block(pc, page);
+        // SAFETY: blocks live as long as the cache.
+        let block = unsafe { block.as_ref() };
+        block.countdown.set(first);
+        block.after.set(arrivals);
+    }
+
+    /// If what the block at `pc` reports is only a preview: how many arrivals are missing then until it
+    /// is hot. It counts those from now on.
+    pub fn take_preview(&mut self, mem: &M, pc: u64) -> Option<u64> {
+        let block = self.cache.known(pc, mem.code_page(pc).ok()?)?;
+        // SAFETY: blocks live as long as the cache.
+        let block = unsafe { block.as_ref() };
+        let after = block.after.take();
+        if after == 0 {
+            return None;
+        }
+        block.countdown.set(after);
+        Some(after)
+    }
+
     /// How many arrivals are missing until the block at `pc` on a code page reports itself hot; `None`
     /// if it is not known; 1 if it does so, a huge number if it never will.
     pub fn countdown(&self, page: u64, pc: u64) -> Option<u64> {
         let block = self.cache.known(pc, page)?;
         // SAFETY: blocks live as long as the cache.
-        Some(unsafe { block.as_ref() }.countdown.get())
+        let block = unsafe { block.as_ref() };
+        Some(match block.after.get() {
+            0 => block.countdown.get(),
+            after => after,
+        })
     }
 
     /// Drops what was decoded from these code pages. Countdowns stay.

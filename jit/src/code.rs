@@ -102,6 +102,49 @@ impl Slots {
     }
 }
 
+/// The addresses of the entries of all regions of a machine's generation: named by the distance from
+/// the first, as slots are.
+pub struct EntryTable {
+    all: Box<[AtomicU64]>,
+    used: AtomicUsize,
+}
+
+impl EntryTable {
+    /// Room for so many; it takes memory as they are used.
+    pub fn new(most: usize) -> EntryTable {
+        let all = Box::<[AtomicU64]>::new_zeroed_slice(most);
+        // SAFETY: zero is a value of an integer.
+        let all = unsafe { all.assume_init() };
+        EntryTable {
+            all,
+            used: AtomicUsize::new(0),
+        }
+    }
+
+    /// The address of the first.
+    pub fn base(&self) -> u64 {
+        self.all.as_ptr() as u64
+    }
+
+    /// Adds these; whether there was room. Called under the compiler's lock.
+    pub fn add(&self, pcs: &[u64]) -> bool {
+        let first = self.used();
+        let Some(places) = self.all.get(first..first + pcs.len()) else {
+            return false;
+        };
+        for (place, &pc) in places.iter().zip(pcs) {
+            place.store(pc, Ordering::Relaxed);
+        }
+        self.used.store(first + pcs.len(), Ordering::Relaxed);
+        true
+    }
+
+    /// How many there are: the number of the next.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
 /// One region's host code.
 #[derive(Debug)]
 pub struct Code {

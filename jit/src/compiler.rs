@@ -2,11 +2,11 @@
 //! other.
 
 use crate::analysis::placement;
-use crate::code::{Code, Descriptor, Generation, Slot, Slots};
+use crate::code::{Code, Descriptor, EntryTable, Generation, Slot, Slots};
 use crate::explain::Listing;
 use crate::fixed::Fixed;
 use crate::graph::Graph;
-use crate::helpers::{AccessSite, Helper};
+use crate::helpers::Helper;
 use crate::host::Arena;
 use crate::portable::{Names, Portable};
 use crate::table::Shape;
@@ -19,7 +19,8 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 use cranelift_jit::{BranchProtection, JITBuilder, JITMemoryKind, JITMemoryProvider, JITModule};
 use cranelift_module::{DataId, FuncId, Linkage, Module, ModuleReloc, ModuleResult};
-use frontend::Region;
+use frontend::{Insn, Region};
+use hart::csr::{FCSR, FFLAGS, FRM};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::Range;
@@ -48,8 +49,6 @@ pub struct Links {
     jumps: Range<usize>,
     /// Its entries.
     pub descriptors: Box<[Descriptor]>,
-    /// Kept, not read: compiled code holds the addresses.
-    _addresses: Addresses,
 }
 
 impl Links {
@@ -57,16 +56,6 @@ impl Links {
     pub fn slots(&self) -> &[Slot] {
         self.slots.run(self.jumps.clone())
     }
-}
-
-/// What a whole machine's region refers to.
-#[derive(Default)]
-#[expect(clippy::vec_box, reason = "compiled code holds the addresses")]
-struct Addresses {
-    /// Its accesses to memory.
-    accesses: Vec<Box<AccessSite>>,
-    /// The addresses of its entries.
-    entries: Box<[u64]>,
 }
 
 /// A region, compiled.
@@ -79,10 +68,27 @@ pub struct Compiled {
     pub bytes: usize,
     /// Guest instructions.
     pub instructions: usize,
+    /// Whether any is a floating-point one, which may be forbidden.
+    pub floats: bool,
     /// If listings are kept.
     pub listing: Option<Listing>,
     /// If code is kept. What it was made from is yet to be filled in.
     pub portable: Option<Portable>,
+}
+
+impl Compiled {
+    /// Code that has its place already.
+    pub fn again(generation: Arc<Shared>, links: Arc<Links>, floats: bool) -> Compiled {
+        Compiled {
+            links,
+            generation,
+            bytes: 0,
+            instructions: 0,
+            floats,
+            listing: None,
+            portable: None,
+        }
+    }
 }
 
 /// A generation and what its code points to.
@@ -91,6 +97,8 @@ pub struct Shared {
     pub generation: Box<Generation>,
     links: Mutex<Vec<Arc<Links>>>,
     slots: Arc<Slots>,
+    /// Whole machines only; else empty.
+    entries: EntryTable,
     arena: Arc<Arena>,
 }
 
@@ -165,13 +173,14 @@ pub fn translation(options: &Options, isa: &dyn cranelift_codegen::isa::TargetIs
 
 /// What the table of slots is called in the module.
 const SLOTS: &str = "slots";
+/// What the table of entries' addresses is called there.
+const ENTRIES: &str = "entries";
 
 /// What a region became, apart from the Cranelift IR itself.
 struct Translated {
     sites: Vec<Site>,
     /// Where its jumps lead.
     jumps: Vec<u64>,
-    addresses: Addresses,
 }
 
 /// Host code that is not in its place yet.
@@ -183,6 +192,7 @@ struct Piece<'a> {
     entries: Vec<u64>,
     /// Guest instructions.
     size: usize,
+    floats: bool,
     accesses: Vec<(u32, u32)>,
     translated: Translated,
 }
@@ -195,6 +205,8 @@ pub struct Compiler {
     fixed: Fixed,
     /// What slots are called in the module.
     slots: DataId,
+    /// What the entries' addresses are called there.
+    entries: DataId,
     shared: Arc<Shared>,
     context: cranelift_codegen::Context,
     builder: FunctionBuilderContext,
@@ -209,7 +221,9 @@ struct References<'a> {
     /// The number of the first slot to be used.
     first: usize,
     jumps: Vec<u64>,
-    addresses: Addresses,
+    entries: DataId,
+    /// The number of the region's first entry in their table.
+    first_entry: usize,
 }
 
 impl Linker for References<'_> {
@@ -223,16 +237,12 @@ impl Linker for References<'_> {
         slot
     }
 
-    fn access(&mut self, site: AccessSite) -> u64 {
-        let site = Box::new(site);
-        let address = &raw const *site as u64;
-        self.addresses.accesses.push(site);
-        address
-    }
-
-    fn entries(&mut self, pcs: Box<[u64]>) -> u64 {
-        self.addresses.entries = pcs;
-        self.addresses.entries.as_ptr() as u64
+    fn entries(&mut self, func: &mut Function) -> GlobalValue {
+        let table = self.module.declare_data_in_func(self.entries, func);
+        if let GlobalValueData::Symbol { offset, .. } = &mut func.global_values[table] {
+            *offset = ((self.first_entry * size_of::<u64>()) as i64).into();
+        }
+        table
     }
 
     fn own(&mut self, func: &mut Function) -> FuncRef {
@@ -282,9 +292,19 @@ impl Compiler {
         };
         let table = Arc::new(Slots::new(most));
         jit.symbol(SLOTS, table.base() as *const u8);
+        let most = match options.system {
+            // As above.
+            true => options.code_bytes / 32,
+            false => 0,
+        };
+        let entry_table = EntryTable::new(most);
+        jit.symbol(ENTRIES, entry_table.base() as *const u8);
         let mut module = JITModule::new(jit);
         let slots = module
             .declare_data(SLOTS, Linkage::Import, true, false)
+            .map_err(|error| Error::Host(error.to_string()))?;
+        let entries = module
+            .declare_data(ENTRIES, Linkage::Import, false, false)
             .map_err(|error| Error::Host(error.to_string()))?;
         let mut context = module.make_context();
         let mut builder = FunctionBuilderContext::new();
@@ -304,6 +324,7 @@ impl Compiler {
             generation,
             links: Mutex::default(),
             slots: table,
+            entries: entry_table,
             arena,
         });
         Ok(Compiler {
@@ -312,6 +333,7 @@ impl Compiler {
             module,
             fixed,
             slots,
+            entries,
             shared,
             context,
             builder,
@@ -338,7 +360,8 @@ impl Compiler {
                 slots: self.slots,
                 first: self.shared.slots.used(),
                 jumps: Vec::new(),
-                addresses: Addresses::default(),
+                entries: self.entries,
+                first_entry: self.shared.entries.used(),
             };
             let translated = translate::translate(
                 &mut self.context.func,
@@ -349,9 +372,7 @@ impl Compiler {
                 &mut references,
                 config,
             );
-            let References {
-                jumps, addresses, ..
-            } = references;
+            let jumps = references.jumps;
             let translation = translated.inspect_err(|_| {
                 // The builder may hold half a function.
                 self.builder = FunctionBuilderContext::new();
@@ -365,7 +386,6 @@ impl Compiler {
                 return Ok(Translated {
                     sites: translation.sites,
                     jumps,
-                    addresses,
                 });
             }
             let known = pinned.len();
@@ -426,6 +446,7 @@ impl Compiler {
             relocs: &relocs,
             entries: graph.entries.iter().map(|&(pc, _)| pc).collect(),
             size: region.len(),
+            floats: is_floating(region),
             accesses: accesses(&compiled.buffer),
             translated,
         };
@@ -451,17 +472,22 @@ impl Compiler {
         let Shape { blocks, .. } = Shape::of(region);
         let names = self.names(piece.own);
         let holes: Option<_> = piece.relocs.iter().map(|reloc| names.hole(reloc)).collect();
+        // A machine's accesses don't fault, so nobody asks which guest instruction did.
+        let faults = !self.options.system;
+        let sites = faults.then(|| (piece.translated.sites.clone(), piece.accesses.clone()));
+        let (sites, accesses) = sites.unwrap_or_default();
         Some(Portable {
             entries: piece.entries.clone(),
             blocks,
             size: piece.size,
+            floats: piece.floats,
             guest: Vec::new(),
             code: piece.code.to_vec(),
             alignment: piece.alignment,
             holes: holes?,
             jumps: piece.translated.jumps.clone(),
-            sites: piece.translated.sites.clone(),
-            accesses: piece.accesses.clone(),
+            sites,
+            accesses,
         })
     }
 
@@ -471,6 +497,8 @@ impl Compiler {
             own,
             slots: self.slots,
             first: self.shared.slots.used(),
+            entries: self.entries,
+            first_entry: self.shared.entries.used(),
         }
     }
 
@@ -499,11 +527,11 @@ impl Compiler {
             relocs: &relocs.ok_or("it calls an unknown helper")?,
             entries: portable.entries.clone(),
             size: portable.size,
+            floats: portable.floats,
             accesses: portable.accesses.clone(),
             translated: Translated {
                 sites: portable.sites.clone(),
                 jumps: portable.jumps.clone(),
-                addresses: Addresses::default(),
             },
         };
         self.place(piece, |_| None)
@@ -515,17 +543,17 @@ impl Compiler {
         piece: Piece<'_>,
         listing: impl FnOnce(&Code) -> Option<Listing>,
     ) -> Result<Compiled, String> {
-        let Translated {
-            sites,
-            jumps,
-            addresses,
-        } = piece.translated;
+        let Translated { sites, jumps } = piece.translated;
         let slots = self.shared.slots.clone();
         let Some(jumps) = slots.take(&jumps, self.shared.generation.missing) else {
             // As if the arena were full: the next call begins a new one.
             *self = Compiler::new(&self.options).map_err(|error| error.to_string())?;
             return Err("too many jumps in this generation".into());
         };
+        if self.options.system && !self.shared.entries.add(&piece.entries) {
+            *self = Compiler::new(&self.options).map_err(|error| error.to_string())?;
+            return Err("too many entries in this generation".into());
+        }
         self.module
             .define_function_bytes(piece.own, piece.alignment, piece.code, piece.relocs)
             .map_err(|error| format!("{error:?}"))?;
@@ -545,7 +573,6 @@ impl Compiler {
             slots,
             jumps,
             descriptors: piece.entries.iter().enumerate().map(descriptor).collect(),
-            _addresses: addresses,
         });
         self.shared
             .links
@@ -569,10 +596,27 @@ impl Compiler {
             generation,
             bytes: piece.code.len(),
             instructions: piece.size,
+            floats: piece.floats,
             listing,
             portable: None,
         })
     }
+}
+
+/// Whether a region holds instructions that trap while floating point is switched off.
+fn is_floating(region: &Region) -> bool {
+    let mut insns = region.blocks.iter().flat_map(|block| &block.insns);
+    insns.any(|decoded| is_float(decoded.insn))
+}
+
+fn is_float(insn: Insn) -> bool {
+    let csr = match insn {
+        Insn::Csrrw(o) | Insn::Csrrs(o) | Insn::Csrrc(o) => Some(o.csr),
+        Insn::Csrrwi(o) | Insn::Csrrsi(o) | Insn::Csrrci(o) => Some(o.csr),
+        _ => None,
+    };
+    let registers = insn.uses().f_bits() | insn.defs().f_bits();
+    registers != 0 || matches!(csr, Some(FCSR | FFLAGS | FRM))
 }
 
 /// Which site each host instruction that accesses guest memory belongs to.

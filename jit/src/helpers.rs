@@ -179,7 +179,9 @@ fn convert<F: Format>(op: Op, float: u64, integer: u64, rm: Round, flags: &mut u
     })
 }
 
-/// An access to memory, for [`translate`].
+/// An access to memory, for [`translate`]. A number in compiled code, so that the code refers to
+/// nothing in this process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AccessSite {
     /// How many bytes.
     pub bytes: u32,
@@ -187,6 +189,48 @@ pub struct AccessSite {
     pub store: bool,
     /// Where it rolls back to.
     pub checkpoint: Checkpoint,
+}
+
+impl AccessSite {
+    /// Bits of an address, which is canonical or physical.
+    const ADDRESS: u32 = 49;
+    /// Bits of the count of retired instructions.
+    const RETIRED: u32 = 12;
+
+    /// As `scratch.operation` holds it, if it has room:
+    ///
+    /// ```text
+    /// 63            15 14       3 2      1 0
+    /// [ pc, halved    | retired  | size   | store ]
+    /// ```
+    pub fn pack(&self) -> Option<u64> {
+        let Checkpoint { pc, retired } = self.checkpoint;
+        let shift = 64 - Self::ADDRESS;
+        let halved = ((pc as i64) >> 1) as u64;
+        let high = halved << shift;
+        let size = self.bytes.trailing_zeros();
+        let fits = ((high as i64) >> shift) as u64 == halved
+            && pc % 2 == 0
+            && retired >> Self::RETIRED == 0
+            && self.bytes == 1 << size
+            && size < 4;
+        let low = u64::from(retired) << 3 | u64::from(size) << 1 | u64::from(self.store);
+        fits.then_some(high | low)
+    }
+
+    /// What [`AccessSite::pack`] was asked for.
+    pub fn unpack(word: u64) -> AccessSite {
+        let low = word as u32 & 0x7fff;
+        let halved = (word as i64) >> (64 - Self::ADDRESS);
+        AccessSite {
+            bytes: 1 << (low >> 1 & 3),
+            store: low & 1 != 0,
+            checkpoint: Checkpoint {
+                pc: (halved as u64) << 1,
+                retired: low >> 3,
+            },
+        }
+    }
 }
 
 /// Finds the host address of an access that the translation cache does not have. The operand is its
@@ -197,8 +241,7 @@ pub extern "C" fn translate(context: *mut Context) {
     let hart = unsafe { &mut *context };
     // SAFETY: `SystemHart::run` has set it to a reference that it holds while compiled code runs.
     let memory = unsafe { &*hart.memory };
-    // SAFETY: sites live as long as the code that names them.
-    let site = unsafe { &*(hart.scratch.operation as *const AccessSite) };
+    let site = AccessSite::unpack(hart.scratch.operation);
     let access = if site.store {
         Access::Store
     } else {

@@ -29,6 +29,7 @@ mod request;
 mod strays;
 mod system_hart;
 mod system_jit;
+mod system_kept;
 mod table;
 mod translate;
 
@@ -43,3 +44,4 @@ pub use portable::{Installed, Portable};
 pub use request::Request;
 pub use system_hart::{SystemExit, SystemHart};
 pub use system_jit::SystemJit;
+pub use system_kept::Candidate;

@@ -29,7 +29,8 @@ pub struct Options {
     pub joining: u32,
     /// Compile single blocks instead of functions and loops: for comparing block by block.
     pub one_block: bool,
-    /// Keep what [`Jit::portables`](crate::Jit::portables) gives.
+    /// Keep what [`Jit::portables`](crate::Jit::portables) and
+    /// [`SystemJit::portables`](crate::SystemJit::portables) give.
     pub keep: bool,
     /// Bytes of address space for compiled code; when they are used up, all code is dropped.
     pub code_bytes: usize,
@@ -74,6 +75,9 @@ pub struct Stats {
     pub host_bytes: u64,
     /// Nanoseconds of CPU time spent on compiling.
     pub compile_ns: u64,
+    /// Nanoseconds of CPU time spent on putting code in place that another process compiled, in whole
+    /// machines.
+    pub install_ns: u64,
     /// Regions dropped because their code changed or a larger region took their place.
     pub dropped: u64,
     /// Times that all code was dropped because the space for it was used up.
@@ -91,6 +95,7 @@ impl Stats {
             guest_instructions: self.guest_instructions + other.guest_instructions,
             host_bytes: self.host_bytes + other.host_bytes,
             compile_ns: self.compile_ns + other.compile_ns,
+            install_ns: self.install_ns + other.install_ns,
             dropped: self.dropped + other.dropped,
             evictions: self.evictions + other.evictions,
             missing: self.missing + other.missing,

@@ -23,6 +23,8 @@ pub struct Portable {
     pub blocks: Vec<(u64, u64)>,
     /// Guest instructions.
     pub(crate) size: usize,
+    /// Whether any is a floating-point one.
+    pub(crate) floats: bool,
     /// The blocks' bytes, one after the other, as parcels.
     #[serde(skip)]
     pub guest: Vec<u8>,
@@ -59,6 +61,9 @@ enum Target {
     Own,
     Helper(u8),
     Slots,
+    /// See [`Fixed::dispatch`].
+    Dispatch,
+    Entries,
 }
 
 /// What the names in a module stand for.
@@ -68,6 +73,9 @@ pub(crate) struct Names<'a> {
     pub slots: DataId,
     /// The number of the region's first slot.
     pub first: usize,
+    pub entries: DataId,
+    /// The number of its first entry.
+    pub first_entry: usize,
 }
 
 const KINDS: [(Kind, Reloc); 4] = [
@@ -90,26 +98,34 @@ impl Names<'_> {
         let function = match target {
             Target::Own => self.own,
             Target::Helper(number) => *self.fixed.thunks.get(usize::from(number))?,
+            Target::Dispatch => self.fixed.dispatch,
             Target::Slots => return Some(self.slots.into()),
+            Target::Entries => return Some(self.entries.into()),
         };
         Some(function.into())
     }
 
     fn target(&self, name: &ModuleRelocTarget) -> Option<Target> {
         let helpers = (0..Helper::ALL.len() as u8).map(Target::Helper);
-        [Target::Own, Target::Slots]
-            .into_iter()
-            .chain(helpers)
-            .find(|&target| {
-                let known = self.name(target).as_ref().and_then(number);
-                known.is_some() && known == number(name)
-            })
+        [
+            Target::Own,
+            Target::Slots,
+            Target::Dispatch,
+            Target::Entries,
+        ]
+        .into_iter()
+        .chain(helpers)
+        .find(|&target| {
+            let known = self.name(target).as_ref().and_then(number);
+            known.is_some() && known == number(name)
+        })
     }
 
     fn shift(&self, target: Target) -> i64 {
         match target {
             Target::Slots => (self.first * size_of::<Slot>()) as i64,
-            Target::Own | Target::Helper(_) => 0,
+            Target::Entries => (self.first_entry * size_of::<u64>()) as i64,
+            Target::Own | Target::Helper(_) | Target::Dispatch => 0,
         }
     }
 

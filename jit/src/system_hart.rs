@@ -62,9 +62,11 @@ pub struct SystemHart {
     jumps: Box<[JumpSlot]>,
     /// Addresses without code, by their slot: most misses repeat.
     absent: Box<[Absent]>,
-    /// [`SystemJit::epoch`] when `keys` was last emptied.
+    /// [`SystemJit::number`] of whose code `jumps` is about.
+    compiler: u64,
+    /// [`SystemJit::epoch`] up to which `jumps` is rid of what was dropped.
     epoch: u64,
-    /// The keys of jump slots, for those of [`SystemMemory::code_key`]: others whenever code was
+    /// The keys of jump slots, for those of [`SystemMemory::code_key`]: others whenever all code was
     /// dropped.
     keys: FxHashMap<u64, u64>,
     /// The last key given away.
@@ -79,6 +81,7 @@ impl Default for SystemHart {
             context: SharedContext::system(),
             jumps: Box::default(),
             absent: Box::default(),
+            compiler: 0,
             epoch: 0,
             keys: FxHashMap::default(),
             last_key: 0,
@@ -182,9 +185,23 @@ impl SystemHart {
             self.context().jumps = self.jumps.as_ptr();
         }
         let code_key = memory.code_key();
-        let dropped = self.epoch != jit.epoch();
-        if dropped || self.keys.len() > MOST_KEYS {
-            self.epoch = jit.epoch();
+        let mut dropped = self.keys.len() > MOST_KEYS;
+        if self.epoch != jit.epoch() {
+            let same = self.compiler == jit.number();
+            match jit.dropped_since(self.epoch).filter(|_| same) {
+                // Looking through all slots takes as long as finding some hundred of them again.
+                Some(functions) => {
+                    for slot in &mut self.jumps {
+                        if slot.key != 0 && functions.contains(&slot.function) {
+                            slot.key = 0;
+                        }
+                    }
+                }
+                None => dropped = true,
+            }
+            (self.compiler, self.epoch) = (jit.number(), jit.epoch());
+        }
+        if dropped {
             self.keys.clear();
         }
         if dropped || self.context().code_key != code_key {

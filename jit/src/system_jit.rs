@@ -13,9 +13,9 @@
 use crate::code::Descriptor;
 use crate::compiler::{Compiled, Compiler, Links, Shared};
 use crate::host::cpu_time;
+use crate::system_kept::Keeping;
 use crate::{Error, Options, Stats};
-use frontend::{Insn, Region};
-use hart::csr::{FCSR, FFLAGS, FRM};
+use frontend::Region;
 use hart::{Memory, SystemMemory};
 use memory::{PAGE, PAGE_BITS};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -30,6 +30,9 @@ fn place_of(pc: u64, page: u64) -> Place {
     (pc % PAGE, page)
 }
 
+/// Functions that were dropped and are told of, at most.
+const MOST_TOLD: usize = 1 << 12;
+
 /// Regions that begin at one place, at most: whatever is beside it.
 const MOST_AT_A_PLACE: usize = 8;
 
@@ -39,8 +42,15 @@ struct Record {
     pages: Vec<(u64, u64)>,
     /// Where it begins: the addresses then, and the code pages.
     entries: Vec<(u64, u64)>,
-    /// Kept, not read: keeps alive what its code points to.
-    _links: Arc<Links>,
+    /// Keeps alive what its code points to.
+    links: Arc<Links>,
+}
+
+impl Record {
+    /// The host address of its code.
+    fn function(&self) -> Option<u64> {
+        Some(self.links.descriptors.first()?.function)
+    }
 }
 
 /// Code that begins at a place. What is asked for most lies side by side.
@@ -56,27 +66,23 @@ struct Beginning {
 /// The compiler of a machine, and what it has compiled, for harts that take turns on one thread; those
 /// with threads of their own have one each.
 pub struct SystemJit {
-    options: Options,
-    compiler: Option<Compiler>,
+    pub(crate) options: Options,
+    pub(crate) compiler: Option<Compiler>,
     /// What all code is part of.
-    generation: Option<Arc<Shared>>,
+    pub(crate) generation: Option<Arc<Shared>>,
     /// What begins at a place, seldom more than one: the same page can lie beside others.
     entries: FxHashMap<Place, SmallVec<[Beginning; 1]>>,
     by_page: FxHashMap<u64, Vec<Arc<Record>>>,
-    /// Another one whenever code is dropped, and for each compiler.
+    /// Rises whenever code is dropped.
     epoch: u64,
-    stats: Stats,
-}
-
-/// Whether an instruction traps while floating point is switched off.
-fn is_float(insn: Insn) -> bool {
-    let csr = match insn {
-        Insn::Csrrw(o) | Insn::Csrrs(o) | Insn::Csrrc(o) => Some(o.csr),
-        Insn::Csrrwi(o) | Insn::Csrrsi(o) | Insn::Csrrci(o) => Some(o.csr),
-        _ => None,
-    };
-    let registers = insn.uses().f_bits() | insn.defs().f_bits();
-    registers != 0 || matches!(csr, Some(FFLAGS | FRM | FCSR))
+    /// Its first epoch: another one for each compiler.
+    number: u64,
+    /// The epoch since which `dropped` tells what was; before that it may have been anything.
+    told_since: u64,
+    /// Functions that are no longer to be entered, and since which epoch.
+    dropped: Vec<(u64, u64)>,
+    pub(crate) stats: Stats,
+    pub(crate) keeping: Keeping,
 }
 
 fn next_epoch() -> u64 {
@@ -96,14 +102,19 @@ impl SystemJit {
             ..options
         };
         crate::compiler::isa(&options)?;
+        let epoch = next_epoch();
         Ok(SystemJit {
             options,
             compiler: None,
             generation: None,
             entries: FxHashMap::default(),
             by_page: FxHashMap::default(),
-            epoch: next_epoch(),
+            epoch,
+            number: epoch,
+            told_since: epoch,
+            dropped: Vec::new(),
             stats: Stats::default(),
+            keeping: Keeping::default(),
         })
     }
 
@@ -112,15 +123,44 @@ impl SystemJit {
         self.stats
     }
 
-    /// Another one whenever code is dropped, and for each compiler: jump slots noted before are not to
-    /// be followed any more. Never 0.
+    /// Another one whenever code is dropped, and for each compiler: what jump slots noted before may be
+    /// gone. Never 0.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch
     }
 
+    /// Another one for each compiler, and never 0.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The functions that were dropped since an epoch of its; `None` if that may be any. Some may be in
+    /// use again.
+    pub(crate) fn dropped_since(&self, epoch: u64) -> Option<FxHashSet<u64>> {
+        let since = self.dropped.iter().filter(|(when, _)| *when > epoch);
+        let known = self.told_since <= epoch;
+        known.then(|| since.map(|(_, function)| *function).collect())
+    }
+
+    /// Code was dropped: these functions, or any.
+    fn drop_functions(&mut self, functions: Option<Vec<u64>>) {
+        self.epoch = next_epoch();
+        let functions = functions.filter(|new| self.dropped.len() + new.len() <= MOST_TOLD);
+        match functions {
+            Some(functions) => {
+                let told = functions.into_iter().map(|function| (self.epoch, function));
+                self.dropped.extend(told);
+            }
+            None => {
+                self.dropped.clear();
+                self.told_since = self.epoch;
+            }
+        }
+    }
+
     /// Rises whenever code is added.
     pub(crate) fn published(&self) -> u64 {
-        self.stats.regions
+        self.stats.regions + self.stats.installed
     }
 
     /// What all code is part of; none if there is none.
@@ -174,10 +214,17 @@ impl SystemJit {
                 .and_then(|compiler| self.compiler.insert(compiler).compile(&region)),
         };
         self.stats.compile_ns += cpu_time().saturating_sub(started);
-        let Ok(compiled) = compiled else {
+        let Ok(mut compiled) = compiled else {
             return false;
         };
-        self.publish(&region, compiled, &pages, memory);
+        let numbers = region.pages();
+        pages.retain(|number, _| numbers.contains(number));
+        let portable = compiled.portable.take();
+        self.keep(&region, &pages, portable, memory);
+        self.stats.regions += 1;
+        self.stats.guest_instructions += compiled.instructions as u64;
+        self.stats.host_bytes += compiled.bytes as u64;
+        self.publish(0, compiled, &pages, memory);
         self.find(pc, memory).is_some()
     }
 
@@ -206,40 +253,37 @@ impl SystemJit {
         Region::discover_within(&[pc], self.options.region_size, foreign, wanted, fetch)
     }
 
-    fn publish(
+    /// Makes code known that was compiled for addresses `moved` below those that it is entered at now,
+    /// whose page numbers led to these `pages`.
+    pub(crate) fn publish(
         &mut self,
-        region: &Region,
+        moved: u64,
         compiled: Compiled,
         pages: &FxHashMap<u64, u64>,
         memory: &SystemMemory,
     ) {
         let old = self.generation.as_ref();
-        if old.is_some_and(|old| !Arc::ptr_eq(old, &compiled.generation)) {
+        let fresh = old.is_some_and(|old| !Arc::ptr_eq(old, &compiled.generation));
+        self.generation = Some(compiled.generation);
+        if fresh {
             self.clear();
+            self.forget_others();
             self.stats.evictions += 1;
         }
-        self.generation = Some(compiled.generation);
-        self.stats.regions += 1;
-        self.stats.guest_instructions += compiled.instructions as u64;
-        self.stats.host_bytes += compiled.bytes as u64;
-        let insns = || region.blocks.iter().flat_map(|block| &block.insns);
         let place = |pc: u64| Some((pc, *pages.get(&(pc >> PAGE_BITS))?));
         let descriptors = compiled.links.descriptors.iter();
         // What is an entry already stays where it is.
         let new: Vec<(Descriptor, Place)> = descriptors
             .filter_map(|descriptor| Some((*descriptor, place(descriptor.pc)?)))
-            .filter(|(_, (pc, _))| self.find(*pc, memory).is_none())
+            .filter(|(_, (pc, _))| self.find(pc.wrapping_add(moved), memory).is_none())
             .collect();
-        let numbers = region.pages();
+        let mut numbers: Vec<(u64, u64)> = pages.iter().map(|(&va, &page)| (va, page)).collect();
+        numbers.sort_unstable();
         let record = Arc::new(Record {
-            pages: numbers
-                .iter()
-                .filter_map(|number| Some((*number, *pages.get(number)?)))
-                .collect(),
+            pages: numbers,
             entries: new.iter().map(|(_, place)| *place).collect(),
-            _links: compiled.links.clone(),
+            links: compiled.links.clone(),
         });
-        let floats = insns().any(|decoded| is_float(decoded.insn));
         for (descriptor, (pc, page)) in new {
             let known = self.entries.entry(place_of(pc, page)).or_default();
             if known.len() >= MOST_AT_A_PLACE {
@@ -247,7 +291,7 @@ impl SystemJit {
             }
             known.push(Beginning {
                 descriptor,
-                floats,
+                floats: compiled.floats,
                 one_page: record.pages == [(pc >> PAGE_BITS, page)],
                 record: record.clone(),
             });
@@ -262,9 +306,11 @@ impl SystemJit {
     /// compiled again.
     pub fn invalidate(&mut self, pages: &[u64]) -> Vec<(u64, u64)> {
         let mut dropped = Vec::new();
+        let mut functions = Vec::new();
         for page in pages {
             for record in self.by_page.remove(page).unwrap_or_default() {
                 self.stats.dropped += 1;
+                functions.extend(record.function());
                 for &(pc, page) in &record.entries {
                     let place = place_of(pc, page);
                     if let Some(known) = self.entries.get_mut(&place) {
@@ -282,8 +328,8 @@ impl SystemJit {
                 }
             }
         }
-        if !dropped.is_empty() {
-            self.epoch = next_epoch();
+        if !functions.is_empty() {
+            self.drop_functions(Some(functions));
         }
         dropped
     }
@@ -292,6 +338,6 @@ impl SystemJit {
     pub fn clear(&mut self) {
         self.entries.clear();
         self.by_page.clear();
-        self.epoch = next_epoch();
+        self.drop_functions(None);
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::debugger::{self, Left, MachineDebuggee};
 use crate::machine::{
-    ClockKind, Command, DiskOptions, End, Image, Machine, MachineOptions, Schedule, ShareOptions,
-    Signal, Terminal, Wires, config, size,
+    ClockKind, Command, DiskOptions, End, Image, KeepCode, Machine, MachineOptions, Schedule,
+    ShareOptions, Signal, Terminal, Wires, config, size,
 };
 use crate::{EngineKind, Error};
 use devices::syscon::Power;
@@ -70,6 +70,10 @@ pub struct Args {
     /// Where the random numbers of an exact machine come from [default: 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Where compiled code is kept for later boots; "none" keeps nothing
+    /// [default: baby_hypervisor/translations in the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    translations: Option<PathBuf>,
     /// Stop when all harts together have retired COUNT instructions
     #[arg(long, value_name = "COUNT")]
     pub stop_at: Option<u64>,
@@ -105,7 +109,10 @@ impl Args {
         let mut options = match &self.file {
             Some(path) if path.exists() => config::read(path)?,
             Some(path) => config::read(&crate::image::named(path).unwrap_or(path.clone()))?,
-            None => MachineOptions::default(),
+            None => MachineOptions {
+                translations: KeepCode::Usual,
+                ..MachineOptions::default()
+            },
         };
         let image = |path: &Option<PathBuf>| path.clone().map(Image::File);
         options.memory = self.memory.unwrap_or(options.memory);
@@ -119,6 +126,9 @@ impl Args {
         options.initrd = image(&self.initrd).or(options.initrd);
         options.append = self.append.clone().unwrap_or(options.append);
         options.seed = self.seed.unwrap_or(options.seed);
+        if let Some(path) = &self.translations {
+            options.translations = KeepCode::parse(path.clone());
+        }
         if !self.disks.is_empty() {
             options.disks = self.disks.clone();
         }
@@ -152,6 +162,13 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
     }
     let terminal = Terminal::open(&signal);
     let machine = Machine::new(options, signal, terminal.wires())?;
+    if let Some(file) = machine.damaged_code() {
+        eprint!(
+            "bhv: {}: the compiled code that was kept here is damaged and not used\r\n  help: nothing \
+             is lost but time; the file is written anew when the machine ends\r\n",
+            file.display()
+        );
+    }
     let run = Run {
         stop_at: args.stop_at,
         snapshot_at: args.snapshot_at,
@@ -214,6 +231,7 @@ impl Run {
                 end => break end,
             }
         };
+        machine.keep_code();
         // Ours is the terminal's usual mode.
         drop(terminal);
         if let (Some(count), Some(file)) = (self.snapshot_at, &self.snapshot) {
@@ -315,7 +333,7 @@ fn print_stats(machine: &Machine, started: Instant) {
     );
     let tiers = machine.tiers();
     let jit = tiers.jit;
-    if jit.regions > 0 {
+    if jit.regions + jit.installed > 0 {
         eprintln!(
             "  compiled      {:>14} regions of {} instructions to {} bytes in {:.3} s; {} dropped",
             jit.regions,
@@ -328,6 +346,14 @@ fn print_stats(machine: &Machine, started: Instant) {
             "  interpreted   {:>14} instructions: {} times no code, {} limits, {} single \
              instructions, {} accesses",
             tiers.interpreted, tiers.missing, tiers.limits, tiers.single, tiers.replays
+        );
+    }
+    if machine.kept_regions() > 0 {
+        eprintln!(
+            "  kept          {:>14} regions of {} that earlier boots compiled, in {:.3} s",
+            jit.installed,
+            machine.kept_regions(),
+            jit.install_ns as f64 / 1e9
         );
     }
     match machine.state_hash() {

@@ -5,7 +5,7 @@ use super::crew::Crew;
 use super::options::{DiskAccess, DiskOptions};
 use super::signal::Signal;
 use super::{ClockKind, MachineOptions, host};
-use crate::{Error, translations};
+use crate::Error;
 use devices::disk::{self, Disk, Overlay};
 use devices::net::{GUEST_MAC, Nat};
 use devices::share::Server;
@@ -94,9 +94,6 @@ pub fn bus(
         functions.push(Box::new(Net::new(Box::new(network), GUEST_MAC)));
     }
     for share in &options.shares {
-        if !share.read_only {
-            translations::refuse_writing(&share.path, None)?;
-        }
         let server = Server::new(&share.path, share.read_only)
             .map_err(|error| Error::usage(error.to_string(), "look at --share"))?;
         functions.push(Box::new(Share::new(server, &share.tag)));

@@ -4,11 +4,13 @@ use super::board::{self, Board};
 use super::clock::MachineClock;
 use super::crew::Crew;
 use super::harts::{Hart, Status};
+use super::kept;
 use super::load::Loader;
 use super::sbi::Sbi;
 use super::signal::Signal;
 use super::tiers::{TierOptions, Tiers};
 use super::{ClockKind, MachineOptions, Schedule, Stats};
+use crate::translations::KeptMachine;
 use crate::{EngineKind, Error};
 use devices::stream::ByteQueue;
 use devices::{Bell, Bus, HartLines, description, layout};
@@ -43,6 +45,8 @@ pub struct Machine {
     pub(super) crew: Option<Arc<Crew>>,
     /// They take turns all the same, for a debugger.
     pub(super) one_by_one: bool,
+    /// What earlier boots compiled, if compiled code is kept.
+    pub(super) kept: Option<Arc<KeptMachine>>,
     /// Our own firmware, if there is no other.
     pub(super) sbi: Option<Arc<Sbi>>,
     /// Instructions retired by all harts, and what they slept.
@@ -100,6 +104,7 @@ impl Machine {
         wires: Wires,
     ) -> Result<Machine, Error> {
         check(&options)?;
+        let folder = kept::folder(&options)?;
         let ram = Arc::new(Ram::new(layout::RAM, options.memory)?);
         let clock = Arc::new(MachineClock::new(options.clock));
         let threads = options.schedule == Schedule::Threads;
@@ -139,7 +144,12 @@ impl Machine {
             EngineKind::Jit => Some(options.tiers.clone()),
             EngineKind::Interp => None,
         };
-        let tiers = Tiers::all(tiers, crew.as_ref().map(|_| options.harts))?;
+        let tiers = tiers.map(|mut tiers| {
+            tiers.jit.keep = folder.is_some();
+            tiers
+        });
+        let mut tiers = Tiers::all(tiers, crew.as_ref().map(|_| options.harts))?;
+        let kept = folder.and_then(|folder| kept::look_up(&folder, &options, &mut tiers));
         Ok(Machine {
             options,
             ram,
@@ -152,6 +162,7 @@ impl Machine {
             tiers,
             crew,
             one_by_one: false,
+            kept,
             sbi,
             position: 0,
             turn: 0,

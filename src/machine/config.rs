@@ -8,6 +8,7 @@
 //! kernel = "Image"
 //! initrd = "initrd.cpio"
 //! append = "console=ttyS0 root=/dev/vda"
+//! translations = "none"    # or a folder
 //!
 //! [[disk]]
 //! path = "debian.qcow2"
@@ -25,7 +26,8 @@
 //! Paths are relative to the file's folder.
 
 use super::{
-    ClockKind, DiskAccess, DiskOptions, Image, MachineOptions, Schedule, ShareOptions, size,
+    ClockKind, DiskAccess, DiskOptions, Image, KeepCode, MachineOptions, Schedule, ShareOptions,
+    size,
 };
 use crate::{EngineKind, Error};
 use clap::ValueEnum;
@@ -49,6 +51,7 @@ struct File {
     initrd: Option<PathBuf>,
     append: Option<String>,
     seed: Option<u64>,
+    translations: Option<PathBuf>,
     #[serde(default)]
     disk: Vec<Disk>,
     net: Option<Net>,
@@ -125,11 +128,17 @@ fn parse(text: &str, folder: &Path) -> Result<MachineOptions, String> {
         forwards: net.forward,
         host_loopback: net.host_loopback,
     };
+    let translations = match file.translations.map(KeepCode::parse) {
+        None => KeepCode::Usual,
+        Some(KeepCode::In(path)) => KeepCode::In(folder.join(path)),
+        Some(nowhere) => nowhere,
+    };
     Ok(MachineOptions {
         memory: file.memory.unwrap_or(usual.memory),
         harts: file.harts.unwrap_or(usual.harts),
         engine: file.engine.unwrap_or(usual.engine),
         tiers: usual.tiers,
+        translations,
         clock: file.clock.unwrap_or(usual.clock),
         schedule: file.schedule.unwrap_or(usual.schedule),
         firmware: image(file.firmware),
@@ -180,6 +189,7 @@ mod tests {
             schedule = "threads"
             kernel = "Image"
             append = "quiet"
+            translations = "code"
             [[disk]]
             path = "/abs/a.img"
             [[disk]]
@@ -202,6 +212,7 @@ mod tests {
         assert!(
             matches!(options.kernel, Some(Image::File(path)) if path == Path::new("/vm/Image"))
         );
+        assert_eq!(options.translations, KeepCode::In("/vm/code".into()));
         let disks: Vec<_> = options
             .disks
             .iter()

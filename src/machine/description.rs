@@ -1,7 +1,8 @@
 //! What a saved machine is made of, and whether it may have that again.
 
 use super::{
-    ClockKind, DiskAccess, DiskOptions, Image, MachineOptions, Schedule, ShareOptions, TierOptions,
+    ClockKind, DiskAccess, DiskOptions, Image, KeepCode, MachineOptions, Schedule, ShareOptions,
+    TierOptions,
 };
 use crate::snapshot::Cause;
 use crate::{EngineKind, Error};
@@ -192,6 +193,7 @@ impl Description {
             harts: usize::try_from(self.harts).unwrap_or(usize::MAX),
             engine: resume.engine,
             tiers: TierOptions::default(),
+            translations: KeepCode::Nowhere,
             clock: self.clock,
             schedule: resume.schedule,
             firmware: file(self.firmware),

@@ -17,6 +17,7 @@
 //! | firmware of our own, for a kernel without any | `sbi.rs`, `others.rs` |
 //! | the console on stdin and stdout | `console.rs` |
 //! | what a debugger needs | `debug.rs` |
+//! | compiled code kept between boots | `kept.rs` |
 //! | two machines side by side | `compare.rs` |
 //! | a checksum of all that a guest can see | `hash.rs` |
 
@@ -32,6 +33,7 @@ mod description;
 mod harts;
 mod hash;
 mod host;
+mod kept;
 mod load;
 mod options;
 mod others;
@@ -50,7 +52,8 @@ pub use build::{Machine, Wires};
 pub use console::{KEYS, Terminal};
 pub use description::{Description, Resume};
 pub use options::{
-    ClockKind, DiskAccess, DiskOptions, Image, MachineOptions, Schedule, ShareOptions, size,
+    ClockKind, DiskAccess, DiskOptions, Image, KeepCode, MachineOptions, Schedule, ShareOptions,
+    size,
 };
 pub use run::{End, Stats};
 pub use saved::{HartImage, HartsImage};

@@ -115,6 +115,27 @@ pub fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(unit).ok_or_else(wrong)
 }
 
+/// Where compiled code is kept for later boots.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeepCode {
+    /// It is not.
+    Nowhere,
+    /// In the user's folder for caches, if there is one.
+    Usual,
+    /// In this folder.
+    In(PathBuf),
+}
+
+impl KeepCode {
+    /// Reads `none` or a folder.
+    pub fn parse(path: PathBuf) -> KeepCode {
+        match path.as_os_str() == "none" {
+            true => KeepCode::Nowhere,
+            false => KeepCode::In(path),
+        }
+    }
+}
+
 /// What a machine is made of.
 #[derive(Clone, Debug)]
 pub struct MachineOptions {
@@ -126,6 +147,8 @@ pub struct MachineOptions {
     pub engine: EngineKind,
     /// When and how code is compiled.
     pub tiers: TierOptions,
+    /// Where it is kept for later boots.
+    pub translations: KeepCode,
     /// Which clock the guest sees.
     pub clock: ClockKind,
     /// How harts share the host.
@@ -156,6 +179,7 @@ impl Default for MachineOptions {
             harts: 1,
             engine: EngineKind::Jit,
             tiers: TierOptions::default(),
+            translations: KeepCode::Nowhere,
             clock: ClockKind::Exact,
             schedule: Schedule::Turns,
             firmware: None,

@@ -3,9 +3,11 @@
 
 use super::harts::Hart;
 use crate::Error;
-use hart::SystemMemory;
+use crate::translations::KeptMachine;
+use hart::{Memory, SystemMemory};
 use interp::{Exit, Interp};
-use jit::{SystemExit, SystemJit};
+use jit::{Installed, Portable, SystemExit, SystemJit};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 /// Instructions interpreted at a stretch while frm is a mode that compiled code cannot do.
@@ -15,6 +17,14 @@ const STRETCH: u64 = 1 << 14;
 const REPLAY: u64 = 64;
 /// Arrivals at a block that cannot be compiled before that is tried again.
 const LATER: u64 = 1 << 20;
+
+/// Arrivals at a block before it is looked for in what was kept.
+const PREVIEW: u64 = 1;
+/// The same if its code was dropped, or not all of its pages are mapped yet.
+const PREVIEW_AGAIN: u64 = 64;
+/// The threshold is halved with every boot that compiled something and kept it, since it will pay in
+/// later ones too, but not below this.
+const LEAST_THRESHOLD: u64 = 1250;
 
 /// How a machine's code is executed.
 #[derive(Clone, Debug)]
@@ -94,6 +104,8 @@ pub struct Tiers {
     /// Whether limits are obeyed exactly.
     pub exact: bool,
     stats: TierStats,
+    /// What earlier boots compiled, if anything.
+    kept: Option<Arc<KeptMachine>>,
 }
 
 impl Tiers {
@@ -110,7 +122,31 @@ impl Tiers {
             jit: jit.transpose()?,
             exact: true,
             stats: TierStats::default(),
+            kept: None,
         })
+    }
+
+    /// What tells the hosts and options apart whose compiled code fits these.
+    pub fn fits(&self) -> String {
+        self.jit.as_ref().map(SystemJit::fits).unwrap_or_default()
+    }
+
+    /// Looks for what earlier boots compiled before compiling.
+    pub fn use_kept(&mut self, kept: Arc<KeptMachine>) {
+        if kept.is_empty() {
+            return;
+        }
+        let usual = self.options.threshold;
+        let halved = usual >> kept.runs().min(32);
+        self.options.threshold = halved.max(LEAST_THRESHOLD.min(usual));
+        self.interp.set_threshold(self.options.threshold);
+        self.interp.set_preview(PREVIEW);
+        self.kept = Some(kept);
+    }
+
+    /// What was compiled, if it is to be kept.
+    pub fn portables(&self) -> &[Arc<Portable>] {
+        self.jit.as_ref().map_or(&[], SystemJit::portables)
     }
 
     /// For all harts, or one for each of so many that run at the same time. Those need not stop exactly.
@@ -142,7 +178,14 @@ impl Tiers {
             // It has to prove itself anew: what is patched again and again is then interpreted as long
             // as it takes to compile, and no longer.
             let arrivals = self.options.threshold;
-            self.interp.set_countdown_on(page, pc, arrivals);
+            match &self.kept {
+                None => self.interp.set_countdown_on(page, pc, arrivals),
+                // What it is now may have been compiled before, too.
+                Some(_) => {
+                    let first = PREVIEW_AGAIN.min(arrivals);
+                    self.interp.set_preview_on(page, pc, first, arrivals);
+                }
+            }
         }
     }
 
@@ -190,7 +233,10 @@ impl Tiers {
                     }
                 }
                 SystemExit::Missing if reported == Some((hart.state.pc, before)) => {
-                    hot(&mut self.interp, jit, &self.options, hart);
+                    let kept = self.kept.as_deref();
+                    if !show(&mut self.interp, jit, kept, hart) {
+                        hot(&mut self.interp, jit, &self.options, hart);
+                    }
                     reported = None;
                     Exit::Hot
                 }
@@ -242,6 +288,33 @@ fn finish(
             exit => return exit,
         }
     }
+}
+
+/// If the block at a hart's pc has reported itself to be looked for in what was kept: does so. Whether
+/// it was that.
+fn show(
+    interp: &mut Interp<SystemMemory>,
+    jit: &mut SystemJit,
+    kept: Option<&KeptMachine>,
+    hart: &mut Hart,
+) -> bool {
+    let pc = hart.state.pc;
+    let Some((kept, left)) = kept.zip(interp.take_preview(&hart.memory, pc)) else {
+        return false;
+    };
+    match kept.install(pc, jit, &hart.memory) {
+        Installed::Ready => {
+            hart.state.look_again();
+            interp.set_countdown(&hart.memory, pc, 1);
+        }
+        Installed::Busy if left > PREVIEW_AGAIN => {
+            if let Ok(page) = hart.memory.code_page(pc) {
+                interp.set_preview_on(page, pc, PREVIEW_AGAIN, left - PREVIEW_AGAIN);
+            }
+        }
+        Installed::Busy | Installed::Refused => {}
+    }
+    true
 }
 
 /// The block at a hart's pc has run often, or is known to be compiled.

@@ -60,31 +60,38 @@ pub struct Contents {
 
 /// The bytes of a segment with these regions; `None` if they cannot be written.
 pub fn segment(regions: &[Arc<Portable>]) -> Option<Vec<u8>> {
-    let mut bodies = Vec::new();
+    let abouts: Vec<Vec<u8>> = regions
+        .iter()
+        .map(|region| codec::encode(&**region).ok())
+        .collect::<Option<_>>()?;
+    let mut bodies: Vec<&[u8]> = Vec::new();
     let mut entries = Vec::new();
-    for region in regions {
-        let about = codec::encode(&**region).ok()?;
+    for (region, about) in regions.iter().zip(&abouts) {
         entries.push(Entry {
             entries: region.entries.clone(),
             blocks: region.blocks.clone(),
-            lengths: [&about, &region.guest, &region.code].map(|part| part.len() as u64),
+            lengths: [about, &region.guest, &region.code].map(|part| part.len() as u64),
         });
-        for part in [&about, &region.guest, &region.code] {
-            bodies.extend_from_slice(part);
-        }
+        bodies.extend([&about[..], &region.guest, &region.code]);
     }
     let index = codec::encode(&Index { runs: 1, entries }).ok()?;
     Some(framed(&index, &bodies))
 }
 
-fn framed(index: &[u8], bodies: &[u8]) -> Vec<u8> {
-    let mut payload = (index.len() as u64).to_le_bytes().to_vec();
-    payload.extend_from_slice(index);
-    payload.extend_from_slice(bodies);
-    let mut segment = MAGIC.to_vec();
-    segment.extend((payload.len() as u64).to_le_bytes());
-    segment.extend(checksum::of(&payload).to_le_bytes());
-    segment.extend(payload);
+fn framed(index: &[u8], bodies: &[&[u8]]) -> Vec<u8> {
+    let length = 8 + index.len() + bodies.iter().map(|body| body.len()).sum::<usize>();
+    // The largest thing there is at the end of a run: made once.
+    let mut segment = Vec::with_capacity(HEADER + length);
+    segment.extend(MAGIC);
+    segment.extend((length as u64).to_le_bytes());
+    segment.extend([0; 8]);
+    segment.extend((index.len() as u64).to_le_bytes());
+    segment.extend_from_slice(index);
+    for body in bodies {
+        segment.extend_from_slice(body);
+    }
+    let sum = checksum::of(&segment[HEADER..]);
+    segment[HEADER - 8..HEADER].copy_from_slice(&sum.to_le_bytes());
     segment
 }
 
@@ -160,6 +167,22 @@ impl Contents {
         Some(portable)
     }
 
+    /// What a region was made from.
+    pub fn guest(&self, number: usize) -> &[u8] {
+        let record = self.records.get(number);
+        record.map_or(&[], |record| &self.bytes[record.guest.clone()])
+    }
+
+    /// Bytes in the file.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether it ends in something that is no segment.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
     /// Whether the file is better written anew than appended to.
     pub fn wants_rewriting(&self) -> bool {
         self.damaged || self.segments >= MANY
@@ -172,15 +195,21 @@ impl Contents {
             .iter()
             .flat_map(|region| region.entries.iter().copied())
             .collect();
-        let mut kept: Vec<&Record> = Vec::new();
-        for record in self.records.iter().rev() {
+        let mut kept: HashSet<usize> = HashSet::new();
+        for (number, record) in self.records.iter().enumerate().rev() {
             if record.entries.iter().any(|entry| !seen.contains(entry)) {
                 seen.extend(&record.entries);
-                kept.push(record);
+                kept.insert(number);
             }
         }
-        let (mut entries, mut bodies) = (Vec::new(), Vec::new());
-        for record in kept.into_iter().rev() {
+        self.only(|number| kept.contains(&number))
+    }
+
+    /// The bytes of one segment with some regions of this file.
+    pub fn only(&self, wanted: impl Fn(usize) -> bool) -> Option<Vec<u8>> {
+        let (mut entries, mut bodies) = (Vec::new(), Vec::<&[u8]>::new());
+        let records = self.records.iter().enumerate();
+        for (_, record) in records.filter(|(number, _)| wanted(*number)) {
             let parts = [&record.about, &record.guest, &record.code];
             entries.push(Entry {
                 entries: record.entries.clone(),
@@ -188,7 +217,7 @@ impl Contents {
                 lengths: parts.map(|part| part.len() as u64),
             });
             for part in parts {
-                bodies.extend_from_slice(&self.bytes[part.clone()]);
+                bodies.push(&self.bytes[part.clone()]);
             }
         }
         let runs = self.runs;

@@ -9,11 +9,13 @@
 mod file;
 mod folder;
 mod host;
+mod machine;
 #[cfg(test)]
 mod tests;
 
 use self::file::Contents;
 pub use self::folder::{Folder, Refused};
+pub use self::machine::KeptMachine;
 use crate::Error;
 use jit::Portable;
 use rustc_hash::FxHashMap;
@@ -214,9 +216,14 @@ fn name(file: &File, how: &str) -> Option<String> {
     let mut head = [0; 4096];
     let read = file.read_at(&mut head, 0).ok()?;
     let length = file.metadata().ok()?.len();
-    let program = XxHash3_64::oneshot_with_seed(length, &head[..read]);
+    Some(named(&head[..read], length, how))
+}
+
+/// The name for what begins so and has this length.
+fn named(head: &[u8], length: u64, how: &str) -> String {
+    let program = XxHash3_64::oneshot_with_seed(length, head);
     let how = XxHash3_64::oneshot(how.as_bytes());
-    Some(format!("{program:016x}-{how:016x}"))
+    format!("{program:016x}-{how:016x}")
 }
 
 /// What tells this build of ours from others.

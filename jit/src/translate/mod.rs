@@ -22,7 +22,7 @@ mod zicsr;
 use crate::analysis::windows::{self, Origin, Window};
 use crate::analysis::{distance, facts, registers as liveness, window};
 use crate::graph::{End, Graph, NodeId, Step, Target};
-use crate::helpers::{AccessSite, Helper};
+use crate::helpers::Helper;
 use cranelift_codegen::ir::{self, InstBuilder, Value, types};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use frontend::Op;
@@ -77,10 +77,8 @@ pub trait Linker {
     fn thunk(&mut self, helper: Helper, func: &mut ir::Function) -> ir::FuncRef;
     /// Whole machines: the function that goes on at an address, see `fixed.rs`.
     fn dispatch(&mut self, func: &mut ir::Function) -> ir::FuncRef;
-    /// Whole machines: the host address of what the helper has to know of an access.
-    fn access(&mut self, site: AccessSite) -> u64;
-    /// Whole machines: the host address of the addresses of the entries.
-    fn entries(&mut self, pcs: Box<[u64]>) -> u64;
+    /// Whole machines: where the addresses of the entries lie.
+    fn entries(&mut self, func: &mut ir::Function) -> ir::GlobalValue;
 }
 
 /// What is known at the point of translation.

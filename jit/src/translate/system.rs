@@ -112,8 +112,11 @@ impl Translator<'_, '_> {
             store: access.store,
             checkpoint: self.now.checkpoint,
         };
-        let site = self.linker.access(site);
-        self.call_helper(Helper::Translate, &[va], site)
+        let packed = site.pack().unwrap_or_else(|| {
+            self.error = Some(format!("{site:?} does not fit into a word"));
+            0
+        });
+        self.call_helper(Helper::Translate, &[va], packed)
     }
 
     /// Calls a helper; its result.
@@ -174,14 +177,13 @@ impl Translator<'_, '_> {
         let entries = &self.graph.entries;
         let far = entries.iter().map(|&(_, id)| self.checks.from_start[id]);
         let far = far.max().unwrap_or(0);
-        let pcs = entries.iter().map(|&(pc, _)| pc).collect();
         let left = self.b.use_var(self.left);
         let enough = IntCC::UnsignedGreaterThanOrEqual;
         let enough = self.b.ins().icmp_imm_u(enough, left, far as i64);
         let cold = self.unless(enough);
-        let table = self.linker.entries(pcs);
+        let table = self.linker.entries(self.b.func);
         self.aside(cold, |t| {
-            let table = t.b.ins().iconst(types::I64, table as i64);
+            let table = t.b.ins().symbol_value(types::I64, table);
             let offset = t.b.ins().ishl_imm_u(entry, 3);
             let at = t.b.ins().iadd(table, offset);
             let pc = t.b.ins().load(types::I64, trusted(), at, 0);
