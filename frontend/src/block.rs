@@ -83,6 +83,12 @@ impl Block {
         })
     }
 
+    /// Where the last instruction is, if there is one.
+    pub fn last(&self) -> Option<u64> {
+        let last = self.insns.last()?;
+        Some(self.end.wrapping_sub(u64::from(last.len)))
+    }
+
     /// The addresses that control goes to without leaving the function: not a callee's, but the
     /// one behind a call.
     pub fn successors(&self) -> impl Iterator<Item = u64> {

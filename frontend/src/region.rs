@@ -13,6 +13,9 @@ pub struct Region {
     /// Those entries to which jumps of the region to computed addresses are known to lead, ascending.
     /// Discovery finds none: who has seen such jumps says so.
     pub targets: Vec<u64>,
+    /// Calls by a register, and the functions in this region that each is known to call; found in
+    /// the same way.
+    pub callees: Vec<(u64, Vec<u64>)>,
     /// The blocks, by ascending start. A block ends where another begins unless one lies across
     /// the other's instructions.
     pub blocks: Vec<Block>,
@@ -110,6 +113,7 @@ impl Region {
         Region {
             entries,
             targets: Vec::new(),
+            callees: Vec::new(),
             blocks: blocks.into_values().collect(),
             borders: borders.into_iter().collect(),
             truncated,

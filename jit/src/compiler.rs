@@ -422,7 +422,7 @@ impl Compiler {
     }
 
     fn compile_here(&mut self, region: &Region) -> Result<Compiled, String> {
-        let graph = Graph::new(region);
+        let graph = Graph::new(region, !self.settings.system);
         let own = self.declare()?;
         let translated = self.translate(&graph, own)?;
         let clif = self

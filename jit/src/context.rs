@@ -91,9 +91,9 @@ pub struct Context {
     pub window: u64,
     /// Host stack pointer to return to when compiled code is left in the middle.
     pub host_stack: u64,
-    /// An ecall's trap value; or where the region is that `STRAY` comes from.
+    /// An ecall's trap value; or an address in the region that `STRAY` and such come from.
     pub tval: u64,
-    /// After so many computed jumps out of regions compiled code returns `STRAY`.
+    /// After so many computed jumps and calls out of regions compiled code returns `STRAY` and such.
     pub strays: u32,
     /// The host's floating-point control and flags while compiled code runs, see `host::float`;
     /// afterwards with the flags that it raised.
@@ -138,6 +138,10 @@ pub mod code {
     pub const NO_TARGET: u64 = 7;
     /// A computed jump leads to `state.pc`, out of the region: one of many that did.
     pub const STRAY: u64 = 11;
+    /// A call leads to `state.pc`, out of the region: one of many that did.
+    pub const CALL: u64 = 12;
+    /// As `CALL`, by a register.
+    pub const INDIRECT_CALL: u64 = 13;
     /// `left` does not cover the way to the next check.
     pub const LIMIT: u64 = 1;
     /// The poll flag is set.

@@ -1,6 +1,7 @@
 //! A region as the translator sees it: numbered nodes instead of addresses, short forward branches
 //! folded into predicated steps, loops found.
 
+use crate::strays::Stray;
 use frontend::{Flow, Insn, Region};
 use std::collections::HashMap;
 
@@ -70,15 +71,18 @@ pub enum End {
         /// Where if not.
         next: Target,
     },
-    /// The last step is a jalr that calls or returns; it leaves the region.
+    /// The last step is a jalr that returns to a caller that is elsewhere.
     Indirect,
-    /// The last step is any other jalr; it leaves the region.
-    Stray,
+    /// The last step is a jalr of this kind; it leaves the region, and is counted.
+    Stray(Stray),
     /// The last step is a jalr that may stay in the region: the hub at that node finds out.
     Computed(NodeId),
-    /// A node without steps that tells the targets of computed jumps apart; others leave the
-    /// region. See `translate/hub.rs`.
-    Hub,
+    /// A node without steps that tells the targets of computed jumps, or of returns, apart; others
+    /// leave the region. See `translate/hub.rs`.
+    Hub {
+        /// What leaves the region here is counted as that, unless it returns.
+        stray: Option<Stray>,
+    },
     /// The last step is an ecall, ebreak or fence.i: back to the engine.
     System,
     /// Nothing can be decoded at this address: the interpreter raises the trap.
@@ -113,7 +117,9 @@ impl Node {
             End::Jump(target) => (Some(target), None),
             End::Branch { taken, next } => (Some(taken), Some(next)),
             End::Computed(hub) => (Some(Target::Node(hub)), None),
-            End::Indirect | End::Stray | End::Hub | End::System | End::Interpret(_) => (None, None),
+            End::Indirect | End::Stray(_) | End::Hub { .. } | End::System | End::Interpret(_) => {
+                (None, None)
+            }
         };
         let ways = self.ways.iter().map(|&way| Target::Node(way));
         first.into_iter().chain(second).chain(ways)
@@ -140,17 +146,13 @@ pub struct Graph {
     pub order: Vec<NodeId>,
 }
 
-/// More places than this a hub does not lead to.
-const MOST_WAYS: usize = 1000;
-/// As long as there are no more ways than this out of all of them, each computed jump has a hub.
-const MOST_COPIES: usize = 128;
-
 /// A branch over at most this many instructions becomes selects.
 const LONGEST_SKIP: usize = 4;
 
 impl Graph {
-    /// The graph of a region.
-    pub fn new(region: &Region) -> Graph {
+    /// The graph of a region. `calls`: whether calls of functions in it, and returns from them,
+    /// stay in it.
+    pub fn new(region: &Region, calls: bool) -> Graph {
         let ids: HashMap<u64, NodeId> = region
             .blocks
             .iter()
@@ -178,9 +180,11 @@ impl Graph {
                         taken: target(to),
                         next: target(block.end),
                     },
+                    Flow::Call(callee) if calls => End::Jump(target(callee)),
                     Flow::Call(callee) => End::Jump(Target::Outside(callee)),
-                    Flow::IndirectCall | Flow::Return => End::Indirect,
-                    Flow::Indirect => End::Stray,
+                    Flow::Return => End::Indirect,
+                    Flow::IndirectCall => End::Stray(Stray::IndirectCall),
+                    Flow::Indirect => End::Stray(Stray::Jump),
                     Flow::System => End::System,
                     Flow::Illegal => End::Interpret(block.end),
                 },
@@ -203,6 +207,10 @@ impl Graph {
             }
         }
         graph.add_hubs(region);
+        if calls {
+            graph.add_indirect_calls(region, &ids);
+            graph.add_returns(region, &ids);
+        }
         graph.find_predecessors();
         graph.fold_short_branches();
         graph.find_order();
@@ -211,41 +219,9 @@ impl Graph {
         graph
     }
 
-    /// Leads computed jumps to those entries that computed jumps are known to lead to: all of them by
-    /// one hub, or, if there are few, each by its own, which the host's processor predicts
-    /// better.
-    fn add_hubs(&mut self, region: &Region) {
-        let ways = self.entries.iter();
-        let ways = ways.filter(|(pc, _)| region.targets.binary_search(pc).is_ok());
-        let ways: Vec<NodeId> = ways.map(|&(_, id)| id).take(MOST_WAYS).collect();
-        let blocks = region.blocks.iter().enumerate();
-        let jumps = blocks.filter(|(_, block)| block.flow == Flow::Indirect);
-        let jumps: Vec<NodeId> = jumps.map(|(id, _)| id).collect();
-        if ways.is_empty() {
-            return;
-        }
-        let own = jumps.len() * ways.len() <= MOST_COPIES;
-        for (index, &jump) in jumps.iter().enumerate() {
-            if own || index == 0 {
-                self.nodes.push(Node {
-                    // It has none: where it leads is known when it runs.
-                    start: region.blocks[jump].start,
-                    steps: Vec::new(),
-                    end: End::Hub,
-                    ways: ways.clone(),
-                    entry: false,
-                    header: false,
-                    body: Vec::new(),
-                    preds: Vec::new(),
-                });
-            }
-            self.nodes[jump].end = End::Computed(self.nodes.len() - 1);
-        }
-    }
-
     /// Whether a node is a hub.
     pub fn is_hub(&self, id: NodeId) -> bool {
-        self.nodes[id].end == End::Hub
+        matches!(self.nodes[id].end, End::Hub { .. })
     }
 
     /// Where control goes from a node, but for the ways out of a hub: every cycle through one
@@ -305,9 +281,9 @@ impl Graph {
                     End::Jump(_)
                     | End::Branch { .. }
                     | End::Indirect
-                    | End::Stray
+                    | End::Stray(_)
                     | End::Computed(_)
-                    | End::Hub
+                    | End::Hub { .. }
                     | End::System
                     | End::Interpret(_) => break,
                 };

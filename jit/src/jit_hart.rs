@@ -3,6 +3,7 @@
 use crate::analysis::facts;
 use crate::compiler::Shared;
 use crate::context::{Context, JumpSlot, SharedContext, code, jump_slot};
+use crate::strays::Stray;
 use crate::{Exit, Jit, Poll, host};
 use frontend::X;
 use hart::{Cause, HartState, Trap};
@@ -115,7 +116,9 @@ impl JitHart {
                     missing += 1;
                     computed = true;
                 }
-                code::STRAY => self.strayed(),
+                code::STRAY => self.strayed(Stray::Jump),
+                code::CALL => self.strayed(Stray::Call),
+                code::INDIRECT_CALL => self.strayed(Stray::IndirectCall),
                 code::LIMIT => break Exit::Limit,
                 code::POLL => break Exit::Poll,
                 code::FENCE_I => break Exit::FenceI,
@@ -164,13 +167,13 @@ impl JitHart {
         self.jit.inner().missed(pc, told);
     }
 
-    /// One of many computed jumps has left its region.
-    fn strayed(&mut self) {
+    /// One of many computed jumps, or calls, has left its region.
+    fn strayed(&mut self, stray: Stray) {
         let (from, to) = (self.context().tval, self.state().pc);
         let interval = self.jit.options().stray_interval();
         // Not always the same of jumps that take turns.
         self.context().strays = interval + (to as u32 >> 1) % interval.div_ceil(4);
-        self.jit.inner().strayed(from, to, interval);
+        self.jit.inner().strayed(from, to, interval, stray);
     }
 
     /// The code at `pc`, by the jump cache or the table.

@@ -21,6 +21,7 @@ pub mod foreign;
 mod graph;
 mod helpers;
 mod host;
+mod hubs;
 mod jit;
 mod jit_hart;
 mod options;

@@ -9,7 +9,7 @@ use crate::background::Job;
 use crate::jit::{Inner, lock};
 use crate::strays::Strays;
 use crate::table::{RegionId, Shape, Table};
-use frontend::Region;
+use frontend::{Flow, Region};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -235,6 +235,16 @@ impl Inner {
         region.targets = entries
             .filter(|at| asked.strays.led_to(*at) || asked.targets.contains_key(at))
             .collect();
+        let calls = region.blocks.iter();
+        let calls = calls.filter(|block| block.flow == Flow::IndirectCall);
+        let callees = calls.filter_map(|block| {
+            let call = block.last()?;
+            let inside = |callee: &u64| region.block(*callee).is_some();
+            let mut callees: Vec<u64> = asked.strays.called_by(call).filter(inside).collect();
+            callees.sort_unstable();
+            (!callees.is_empty()).then_some((call, callees))
+        });
+        region.callees = callees.collect();
         region
     }
 }

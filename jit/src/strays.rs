@@ -7,19 +7,48 @@ use crate::table::{RegionId, Table};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
 
-/// Computed jumps out of regions, about: of many one is noted.
+/// How compiled code came to leave a region for another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stray {
+    /// A jump to a computed address.
+    Jump,
+    /// A call of the function there.
+    Call,
+    /// A call of a function by its address in a register.
+    IndirectCall,
+}
+
+impl Stray {
+    /// How many of these are worth as much as one jump: its target is looked for, that of a call
+    /// is known, or soon predicted, so that staying in the region saves less.
+    fn dilution(self) -> u32 {
+        match self {
+            Stray::Jump => 1,
+            Stray::Call | Stray::IndirectCall => 4,
+        }
+    }
+}
+
+/// Computed jumps and calls out of regions, about: of many one is noted.
 #[derive(Default)]
 pub struct Strays {
     /// How many led from one region to the other.
     counts: FxHashMap<(RegionId, RegionId), u32>,
-    /// Where they led.
+    /// Where jumps led.
     targets: FxHashSet<u64>,
+    /// What calls by a register called, by where the calls are.
+    callees: FxHashMap<u64, FxHashSet<u64>>,
 }
 
 impl Strays {
     /// Whether such a jump is known to have led there.
     pub fn led_to(&self, pc: u64) -> bool {
         self.targets.contains(&pc)
+    }
+
+    /// The functions that such a call is known to have called.
+    pub fn called_by(&self, call: u64) -> impl Iterator<Item = u64> {
+        self.callees.get(&call).into_iter().flatten().copied()
     }
 
     /// How many led from a region to another or back.
@@ -46,18 +75,26 @@ impl Strays {
 }
 
 impl Inner {
-    /// Notes that compiled code left the region around `from` so many times more by a computed
-    /// jump, the last of which led to `to`. If that pays for it, both become one region, and with
+    /// Notes that compiled code left the region around `from` so many times more, the last time
+    /// to `to`. A call by a register is itself at `from`. If that pays for it, both become one region, and with
     /// them others of which that is so: then such jumps stay in it.
-    pub fn strayed(self: &Arc<Self>, from: u64, to: u64, times: u32) {
+    pub fn strayed(self: &Arc<Self>, from: u64, to: u64, times: u32, stray: Stray) {
         let table = lock(&self.table);
         let (Some(own), Some(other)) = (table.owner(from), table.owner(to)) else {
             return;
         };
         let mut asked = lock(&self.asked);
-        asked.strays.targets.insert(to);
+        match stray {
+            Stray::Jump => {
+                asked.strays.targets.insert(to);
+            }
+            Stray::IndirectCall => {
+                asked.strays.callees.entry(from).or_default().insert(to);
+            }
+            Stray::Call => {}
+        }
         let count = asked.strays.counts.entry((own, other)).or_default();
-        *count = count.saturating_add(times);
+        *count = count.saturating_add(times.div_ceil(stray.dilution()));
         let Some(replaced) = self.joined(&table, &asked.strays, own, other) else {
             return;
         };

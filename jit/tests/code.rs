@@ -63,7 +63,11 @@ fn a_dropped_callee_is_not_reached_by_old_links() {
     code.resize(4096, 0);
     code.extend(answer(1));
     let space = space(&code);
-    let jit = Jit::new(options(false), space.clone()).unwrap();
+    let apart = Options {
+        joining: u32::MAX,
+        ..options(false)
+    };
+    let jit = Jit::new(apart, space.clone()).unwrap();
     let mut hart = jit.hart();
     assert_eq!(jit.request(CODE), Request::Ready);
     assert_eq!(jit.request(CODE + 4096), Request::Ready);

@@ -204,9 +204,17 @@ pub fn analyze(graph: &Graph, windows: &[Window], guarded: bool) -> Vec<State> {
             for state in incoming {
                 all.available &= state.available;
                 all.dirty |= state.dirty;
-                common &= state.dirty;
                 all.boxed &= state.boxed;
                 any |= state.available;
+            }
+            // Whoever enters from outside, where all is stored, loads what others have not stored:
+            // a loop goes around more often, and a function is called more often, than that.
+            let inside = node.preds.iter().filter_map(|&pred| end[pred]);
+            let mut inside = inside.map(|state| state.dirty).peekable();
+            if inside.peek().is_some() {
+                common = inside.fold(!0, |common, dirty| common & dirty);
+            } else if node.entry {
+                common = 0;
             }
             let dirty = if windows[id].0.is_some() {
                 all.dirty

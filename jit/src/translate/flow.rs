@@ -176,7 +176,7 @@ impl Translator<'_, '_> {
                 self.b.def_var(self.target, target);
                 self.jump(Target::Node(hub));
             }
-            End::Stray if !self.settings.system => self.stray(target),
+            End::Stray(stray) => self.stray(target, stray, step.pc),
             _ => self.indirect(target),
         }
     }

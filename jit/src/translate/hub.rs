@@ -10,6 +10,7 @@ use super::exits::Next;
 use super::registers::trusted;
 use crate::context::{code, offset};
 use crate::graph::NodeId;
+use crate::strays::Stray;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, JumpTableData, Value, types};
 
@@ -54,9 +55,18 @@ impl Hash {
     }
 }
 
+/// What tells the engine of it.
+fn left_by(stray: Stray) -> u64 {
+    match stray {
+        Stray::Jump => code::STRAY,
+        Stray::Call => code::CALL,
+        Stray::IndirectCall => code::INDIRECT_CALL,
+    }
+}
+
 impl Translator<'_, '_> {
     /// Translates the hub.
-    pub(super) fn hub(&mut self, id: NodeId) {
+    pub(super) fn hub(&mut self, id: NodeId, stray: Option<Stray>) {
         let graph = self.graph;
         let target = self.b.use_var(self.target);
         if let Some(far) = self.checks.from_end[id] {
@@ -78,12 +88,33 @@ impl Translator<'_, '_> {
         }
         self.b.seal_block(elsewhere);
         self.b.switch_to_block(elsewhere);
-        self.stray(target);
+        match stray {
+            Some(stray) => self.stray(target, stray, graph.nodes[id].start),
+            None => self.indirect(target),
+        }
     }
 
     /// A computed jump out of the region. They are counted, and the engine is told of one in many:
     /// what often follows upon each other had better be one region.
-    pub(super) fn stray(&mut self, target: Value) {
+    pub(super) fn stray(&mut self, target: Value, stray: Stray, from: u64) {
+        if !self.settings.system {
+            self.count(from, |t| {
+                let even = t.b.ins().band_imm_s(target, -2);
+                t.leave_to(left_by(stray), even);
+            });
+        }
+        self.indirect(target);
+    }
+
+    /// A call of a function in another region: counted likewise.
+    pub(super) fn called(&mut self, callee: u64) {
+        if !self.settings.system {
+            self.count(self.now.pc, |t| t.leave(left_by(Stray::Call), callee));
+        }
+    }
+
+    /// Does something once in many times.
+    fn count(&mut self, from: u64, tell: impl FnOnce(&mut Self)) {
         let context = self.context;
         let strays = self
             .b
@@ -95,14 +126,11 @@ impl Translator<'_, '_> {
             .store(trusted(), fewer, context, offset::STRAYS);
         let quiet = self.b.ins().icmp_imm_s(IntCC::NotEqual, fewer, 0);
         let told = self.unless(quiet);
-        let from = self.graph.nodes[0].start;
         self.aside(told, |t| {
-            let even = t.b.ins().band_imm_s(target, -2);
             let from = t.b.ins().iconst(types::I64, from as i64);
             t.b.ins().store(trusted(), from, context, offset::TVAL);
-            t.leave_to(code::STRAY, even);
+            tell(t);
         });
-        self.indirect(target);
     }
 
     /// Ends a block with the ways to some targets; with that to `elsewhere` if it is none of them.

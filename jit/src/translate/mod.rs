@@ -21,7 +21,7 @@ mod zicsr;
 
 use crate::analysis::windows::{self, Origin, Window};
 use crate::analysis::{distance, facts, registers as liveness, window};
-use crate::graph::{End, Graph, NodeId, Step, Target};
+use crate::graph::{End, Graph, Node, NodeId, Step, Target};
 use crate::helpers::Helper;
 use cranelift_codegen::ir::{self, InstBuilder, Value, types};
 use cranelift_frontend::{FunctionBuilder, Variable};
@@ -335,7 +335,7 @@ impl Translator<'_, '_> {
                     .count();
                 self.count_skip(condition, skipped);
                 conditions[index] = Some(condition);
-            } else if last && matches!(node.end, End::Indirect | End::Stray | End::Computed(_)) {
+            } else if last && matches!(node.end, End::Indirect | End::Stray(_) | End::Computed(_)) {
                 return self.jalr(step, node.end);
             } else if last && node.end == End::System {
                 return self.system(step);
@@ -352,16 +352,18 @@ impl Translator<'_, '_> {
         }
         self.check_results();
         match node.end {
-            End::Hub => self.hub(id),
+            End::Hub { stray } => self.hub(id, stray),
             End::Jump(target) => {
-                if let Target::Node(next) = target {
-                    self.check_at_end(id, graph.nodes[next].start);
+                match target {
+                    Target::Node(next) => self.check_at_end(id, graph.nodes[next].start),
+                    Target::Outside(callee) if calls(node) => self.called(callee),
+                    Target::Outside(_) => {}
                 }
                 self.jump(target);
             }
             End::Interpret(pc) => self.leave(crate::context::code::INTERPRET, pc),
             // The last step was one that ends the node so.
-            End::Branch { .. } | End::Indirect | End::Stray | End::Computed(_) | End::System => {
+            End::Branch { .. } | End::Indirect | End::Stray(_) | End::Computed(_) | End::System => {
                 self.error = Some(format!("the node at {:#x} has no last step", node.start));
                 self.leave(crate::context::code::INTERPRET, node.start);
             }
@@ -422,4 +424,10 @@ impl Translator<'_, '_> {
 /// The immediate as Cranelift takes it.
 fn imm(value: i32) -> i64 {
     i64::from(value)
+}
+
+/// Whether a node ends with a call.
+fn calls(node: &Node) -> bool {
+    let last = node.steps.last();
+    last.is_some_and(|step| step.insn.op() == Op::Jal && step.defs() != 0)
 }
