@@ -16,6 +16,8 @@ pub struct Region {
     /// Calls by a register, and the functions in this region that each is known to call; found in
     /// the same way.
     pub callees: Vec<(u64, Vec<u64>)>,
+    /// Where loops begin that are known to run few rounds at a time, ascending; found in the same way.
+    pub short: Vec<u64>,
     /// The blocks, by ascending start. A block ends where another begins unless one lies across
     /// the other's instructions.
     pub blocks: Vec<Block>,
@@ -114,6 +116,7 @@ impl Region {
             entries,
             targets: Vec::new(),
             callees: Vec::new(),
+            short: Vec::new(),
             blocks: blocks.into_values().collect(),
             borders: borders.into_iter().collect(),
             truncated,

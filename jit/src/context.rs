@@ -104,6 +104,11 @@ pub struct Context {
     pub scratch: Scratch,
     /// Targets of indirect jumps.
     pub jump_cache: [JumpSlot; JUMP_CACHE_SLOTS],
+    /// So many rounds a loop's free copy may run at once: 0 while the hart is not alone, see
+    /// `strips.rs`.
+    pub rounds: u64,
+    /// The flags of guest page 0, see [`memory::UserSpace::flag_table`].
+    pub page_flags: *const u8,
     /// Whole machines: the entries of the translation cache that loads and stores use now.
     pub entries: *const tlb::Entry,
     /// Whole machines: where jumps lead, [`JUMP_SLOTS`] of them.
@@ -184,6 +189,8 @@ pub mod offset {
     pub const POLL: i32 = offset_of!(Context, poll) as i32;
     pub const LEFT: i32 = offset_of!(Context, left) as i32;
     pub const WINDOW: i32 = offset_of!(Context, window) as i32;
+    pub const ROUNDS: i32 = offset_of!(Context, rounds) as i32;
+    pub const PAGE_FLAGS: i32 = offset_of!(Context, page_flags) as i32;
     pub const HOST_STACK: i32 = offset_of!(Context, host_stack) as i32;
     pub const STRAYS: i32 = offset_of!(Context, strays) as i32;
     pub const TVAL: i32 = offset_of!(Context, tval) as i32;

@@ -1,6 +1,7 @@
 //! A region as the translator sees it: numbered nodes instead of addresses, short forward branches
 //! folded into predicated steps, loops found.
 
+use crate::analysis::streams::Plan;
 use crate::strays::Stray;
 use frontend::{Flow, Insn, Region};
 use std::collections::HashMap;
@@ -19,6 +20,8 @@ pub struct Step {
     pub len: u8,
     /// Which step of the same node is the branch that, if taken, skips this one.
     pub skipped_by: Option<usize>,
+    /// Whether it cannot fault, see `strips.rs`.
+    pub free: bool,
 }
 
 impl Step {
@@ -83,6 +86,9 @@ pub enum End {
         /// What leaves the region here is counted as that, unless it returns.
         stray: Option<Stray>,
     },
+    /// A node without steps before the two copies of a loop, of which the strip of that number tells
+    /// what they access. See `strips.rs`.
+    Strip(usize),
     /// The last step is an ecall, ebreak or fence.i: back to the engine.
     System,
     /// Nothing can be decoded at this address: the interpreter raises the trap.
@@ -98,7 +104,7 @@ pub struct Node {
     pub steps: Vec<Step>,
     /// How it ends.
     pub end: End,
-    /// The nodes that a hub leads to.
+    /// The nodes that a hub leads to; or of a strip, the loop as it was, and its free copy.
     pub ways: Vec<NodeId>,
     /// Whether the region may be entered here.
     pub entry: bool,
@@ -108,6 +114,10 @@ pub struct Node {
     pub body: Vec<NodeId>,
     /// The nodes with an edge to it.
     pub preds: Vec<NodeId>,
+    /// Whether it is part of a loop's free copy.
+    pub free: bool,
+    /// At the end of a round of a free copy: the strip, where it goes when its rounds are over.
+    pub over: Option<NodeId>,
 }
 
 impl Node {
@@ -117,11 +127,15 @@ impl Node {
             End::Jump(target) => (Some(target), None),
             End::Branch { taken, next } => (Some(taken), Some(next)),
             End::Computed(hub) => (Some(Target::Node(hub)), None),
-            End::Indirect | End::Stray(_) | End::Hub { .. } | End::System | End::Interpret(_) => {
-                (None, None)
-            }
+            End::Indirect
+            | End::Stray(_)
+            | End::Hub { .. }
+            | End::Strip(_)
+            | End::System
+            | End::Interpret(_) => (None, None),
         };
-        let ways = self.ways.iter().map(|&way| Target::Node(way));
+        let ways = self.ways.iter().chain(&self.over);
+        let ways = ways.map(|&way| Target::Node(way));
         first.into_iter().chain(second).chain(ways)
     }
 
@@ -144,15 +158,17 @@ pub struct Graph {
     /// Reachable nodes in reverse postorder: without retreating edges, each comes after all
     /// that lead to it.
     pub order: Vec<NodeId>,
+    /// What the loops that have a free copy access.
+    pub strips: Vec<Plan>,
 }
 
 /// A branch over at most this many instructions becomes selects.
 const LONGEST_SKIP: usize = 4;
 
 impl Graph {
-    /// The graph of a region. `calls`: whether calls of functions in it, and returns from them,
-    /// stay in it.
-    pub fn new(region: &Region, calls: bool) -> Graph {
+    /// The graph of a region. `program`: whether it is a program's, whose calls of functions in the
+    /// region, and returns from them, stay in it, and whose loops may have free copies.
+    pub fn new(region: &Region, program: bool) -> Graph {
         let ids: HashMap<u64, NodeId> = region
             .blocks
             .iter()
@@ -169,6 +185,7 @@ impl Graph {
                 insn: decoded.insn,
                 len: decoded.len,
                 skipped_by: None,
+                free: false,
             });
             Node {
                 start: block.start,
@@ -180,7 +197,7 @@ impl Graph {
                         taken: target(to),
                         next: target(block.end),
                     },
-                    Flow::Call(callee) if calls => End::Jump(target(callee)),
+                    Flow::Call(callee) if program => End::Jump(target(callee)),
                     Flow::Call(callee) => End::Jump(Target::Outside(callee)),
                     Flow::Return => End::Indirect,
                     Flow::IndirectCall => End::Stray(Stray::IndirectCall),
@@ -193,12 +210,15 @@ impl Graph {
                 header: false,
                 body: Vec::new(),
                 preds: Vec::new(),
+                free: false,
+                over: None,
             }
         });
         let mut graph = Graph {
             nodes: nodes.collect(),
             entries: Vec::new(),
             order: Vec::new(),
+            strips: Vec::new(),
         };
         for &pc in &region.entries {
             if let Target::Node(id) = target(pc) {
@@ -207,16 +227,24 @@ impl Graph {
             }
         }
         graph.add_hubs(region);
-        if calls {
+        if program {
             graph.add_indirect_calls(region, &ids);
             graph.add_returns(region, &ids);
         }
         graph.find_predecessors();
         graph.fold_short_branches();
-        graph.find_order();
-        graph.find_predecessors();
-        graph.find_loops();
+        graph.find_structure();
+        if program && graph.add_strips(&region.short) {
+            graph.find_structure();
+        }
         graph
+    }
+
+    /// Finds order, predecessors and loops.
+    fn find_structure(&mut self) {
+        self.find_order();
+        self.find_predecessors();
+        self.find_loops();
     }
 
     /// Whether a node is a hub.
@@ -284,6 +312,7 @@ impl Graph {
                     | End::Stray(_)
                     | End::Computed(_)
                     | End::Hub { .. }
+                    | End::Strip(_)
                     | End::System
                     | End::Interpret(_) => break,
                 };
@@ -323,14 +352,15 @@ impl Graph {
                 .all(|step| step.skipped_by.is_none() && harmless(step.insn))
     }
 
-    fn find_order(&mut self) {
+    /// What can be reached from some nodes, each after all that it leads to, but for retreating edges.
+    fn postorder(&self, beginnings: impl IntoIterator<Item = NodeId>) -> Vec<NodeId> {
         let mut seen = vec![false; self.nodes.len()];
         let mut postorder = Vec::new();
-        for &(_, entry) in self.entries.iter().rev() {
-            if std::mem::replace(&mut seen[entry], true) {
+        for beginning in beginnings {
+            if std::mem::replace(&mut seen[beginning], true) {
                 continue;
             }
-            let mut stack = vec![(entry, self.nearby(entry))];
+            let mut stack = vec![(beginning, self.nearby(beginning))];
             while let Some((node, successors)) = stack.last_mut() {
                 // The fallthrough is the last successor: visited first it ends up last in the
                 // postorder's reverse, next to its predecessor it shall be; so visit it last.
@@ -345,13 +375,73 @@ impl Graph {
                 }
             }
         }
-        postorder.reverse();
-        self.order = postorder;
+        postorder
+    }
+
+    fn find_order(&mut self) {
+        let mut beginnings = self.beginnings();
+        beginnings.sort_by_key(|&id| self.nodes[id].start);
+        let entries = self.entries.iter().map(|&(_, id)| id);
+        self.order = self.postorder(beginnings.into_iter().chain(entries));
+        self.order.reverse();
+    }
+
+    /// The entries; but for one at the beginning of a loop that lies in another, the address where
+    /// that other one begins. Starting from such an entry the two would look like one loop.
+    fn beginnings(&self) -> Vec<NodeId> {
+        let cycles = self.cycles();
+        let start = |id: NodeId| self.nodes[id].start;
+        let mut lowest: HashMap<NodeId, NodeId> = HashMap::new();
+        for (id, &cycle) in cycles.iter().enumerate() {
+            let known = lowest.entry(cycle).or_insert(id);
+            if (start(id), id) < (start(*known), *known) {
+                *known = id;
+            }
+        }
+        let mut looped = vec![false; self.nodes.len()];
+        for (id, &cycle) in cycles.iter().enumerate() {
+            for next in self.nearby(id) {
+                looped[next] |= cycles[next] == cycle && start(next) <= start(id);
+            }
+        }
+        let entries = self.entries.iter();
+        let beginning = |&(_, id): &(u64, NodeId)| match looped[id] {
+            true => lowest[&cycles[id]],
+            false => id,
+        };
+        entries.map(beginning).collect()
+    }
+
+    /// For each node one that stands for all that it leads to and that lead back to it (Kosaraju).
+    fn cycles(&self) -> Vec<NodeId> {
+        let order = self.postorder(self.entries.iter().map(|&(_, id)| id));
+        let mut preds = vec![Vec::new(); self.nodes.len()];
+        for &id in &order {
+            for next in self.nearby(id) {
+                preds[next].push(id);
+            }
+        }
+        let mut cycles: Vec<Option<NodeId>> = vec![None; self.nodes.len()];
+        for &first in order.iter().rev() {
+            let mut found = vec![first];
+            while let Some(id) = found.pop() {
+                if cycles[id].is_none() {
+                    cycles[id] = Some(first);
+                    found.extend(&preds[id]);
+                }
+            }
+        }
+        let own = cycles.into_iter().enumerate();
+        own.map(|(id, cycle)| cycle.unwrap_or(id)).collect()
     }
 
     /// Marks the targets of retreating edges, and collects for each the nodes that lead back to it
     /// without passing through it. Every cycle has such an edge, whatever its shape.
     fn find_loops(&mut self) {
+        for node in &mut self.nodes {
+            node.header = false;
+            node.body.clear();
+        }
         let mut position = vec![0; self.nodes.len()];
         for (at, &id) in self.order.iter().enumerate() {
             position[id] = at;

@@ -50,6 +50,8 @@ impl Graph {
             header: false,
             body: Vec::new(),
             preds: Vec::new(),
+            free: false,
+            over: None,
         });
         self.nodes.len() - 1
     }

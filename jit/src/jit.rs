@@ -7,7 +7,7 @@ use crate::context::SharedContext;
 use crate::explain::Listing;
 use crate::host::cpu_time;
 use crate::portable::{Installed, Portable};
-use crate::request::{Asked, Request};
+use crate::request::{Arrivals, Asked, Request};
 use crate::table::Table;
 use crate::{Error, JitHart, Options, Stats};
 use memory::UserSpace;
@@ -39,6 +39,8 @@ pub struct Inner {
     /// See [`Jit::expect`].
     pub(crate) runs: AtomicU32,
     pub(crate) kept: Mutex<Option<Covered>>,
+    /// How many there are.
+    pub(crate) harts: AtomicU32,
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -62,6 +64,7 @@ impl Jit {
                 asked: Mutex::default(),
                 runs: AtomicU32::new(0),
                 kept: Mutex::default(),
+                harts: AtomicU32::new(0),
             }),
         }))
     }
@@ -81,7 +84,12 @@ impl Jit {
 
     /// Asks for code that begins at `pc`: finds the region around it and has it compiled.
     pub fn request(&self, pc: u64) -> Request {
-        self.inner.request(pc)
+        self.request_hot(pc, &|_| None)
+    }
+
+    /// The same, by somebody who can say how often the blocks around it were arrived at.
+    pub fn request_hot(&self, pc: u64, arrivals: Arrivals<'_>) -> Request {
+        self.inner.request(pc, arrivals)
     }
 
     /// Whether compiled code begins at `pc`.
@@ -151,6 +159,8 @@ impl Jit {
         let result = fork();
         drop((asked, stats, queue));
         if is_child(&result) {
+            // The others did not come along.
+            inner.harts.store(1, Ordering::Relaxed);
             inner.queue.forget();
             table.inherit();
             let unshared = compiler

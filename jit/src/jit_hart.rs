@@ -4,6 +4,7 @@ use crate::analysis::facts;
 use crate::compiler::Shared;
 use crate::context::{Context, JumpSlot, SharedContext, code, jump_slot};
 use crate::strays::Stray;
+use crate::strips::MOST_ROUNDS;
 use crate::{Exit, Jit, Poll, host};
 use frontend::X;
 use hart::{Cause, HartState, Trap};
@@ -43,6 +44,12 @@ const ABSENT_SLOTS: usize = 1024;
 /// After so many jumps to an address without code the table is told of them.
 const JUMPS_AT_ONCE: u32 = 64;
 
+impl Drop for JitHart {
+    fn drop(&mut self) {
+        self.jit.inner().harts.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl JitHart {
     pub(crate) fn new(jit: Arc<Jit>, context: Arc<SharedContext>) -> Self {
         let epoch = jit.inner().epoch();
@@ -57,6 +64,8 @@ impl JitHart {
             published,
         };
         hart.context().strays = strays;
+        hart.context().page_flags = hart.jit.inner().space.flag_table();
+        hart.jit.inner().harts.fetch_add(1, Ordering::AcqRel);
         hart
     }
 
@@ -91,6 +100,9 @@ impl JitHart {
     /// When counting, never beyond `instret == limit`; otherwise the limit is ignored.
     pub fn run(&mut self, limit: u64) -> Exit {
         let counting = self.jit.options().counting;
+        // A second hart is made by a system call of the only one, which then comes back here.
+        let alone = self.jit.inner().harts.load(Ordering::Acquire) == 1;
+        self.context().rounds = if alone { MOST_ROUNDS } else { 0 };
         let (mut missing, mut computed) = (0, false);
         let exit = loop {
             if counting && self.state().instret >= limit {

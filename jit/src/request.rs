@@ -9,7 +9,7 @@ use crate::background::Job;
 use crate::jit::{Inner, lock};
 use crate::strays::Strays;
 use crate::table::{RegionId, Shape, Table};
-use frontend::{Flow, Region};
+use frontend::{Block, Flow, Region};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -51,11 +51,46 @@ pub struct Asked {
     targets: FxHashMap<u64, u32>,
     /// Such jumps from region to region.
     pub(crate) strays: Strays,
+    /// Where loops begin that were interpreted for a while, and whether they ran few rounds at a
+    /// time.
+    short: FxHashMap<u64, bool>,
+}
+
+/// Says how often the interpreter arrived at a block that begins at an address.
+pub type Arrivals<'a> = &'a dyn Fn(u64) -> Option<u64>;
+
+/// A loop is judged by so many rounds at least.
+const ENOUGH_ROUNDS: u64 = 100;
+/// A loop that runs fewer rounds at a time is short: one with a free copy loses more in it than it
+/// gains, see `strips.rs`.
+const FEW_ROUNDS: u64 = 24;
+
+impl Asked {
+    /// Notes which loops of a region are short.
+    fn judge(&mut self, region: &Region, arrivals: Arrivals<'_>) {
+        let edges = |block: &Block| {
+            let start = block.start;
+            block.successors().map(move |next| (start, next)).collect()
+        };
+        let edges: Vec<(u64, u64)> = region.blocks.iter().flat_map::<Vec<_>, _>(edges).collect();
+        for &(_, header) in edges.iter().filter(|&&(from, to)| to <= from) {
+            let Some(rounds) = arrivals(header).filter(|&rounds| rounds >= ENOUGH_ROUNDS) else {
+                continue;
+            };
+            let into = edges
+                .iter()
+                .filter(|&&(from, to)| to == header && from < to);
+            let entered: u64 = into.filter_map(|&(from, _)| arrivals(from)).sum();
+            // Later on what is counted means something else: the first judgement stands.
+            let few = entered > 0 && rounds / entered < FEW_ROUNDS;
+            self.short.entry(header).or_insert(few);
+        }
+    }
 }
 
 impl Inner {
-    /// Asks for code that begins at `pc`.
-    pub fn request(self: &Arc<Self>, pc: u64) -> Request {
+    /// See [`Jit::request_hot`](crate::Jit::request_hot).
+    pub fn request(self: &Arc<Self>, pc: u64, arrivals: Arrivals<'_>) -> Request {
         let table = lock(&self.table);
         if table.entry(pc).is_some() {
             return Request::Ready;
@@ -126,6 +161,7 @@ impl Inner {
         for id in &replaced {
             asked.into.remove(id);
         }
+        asked.judge(&region, arrivals);
         drop(asked);
         self.begin(table, region, replaced, epoch, true)
     }
@@ -135,13 +171,18 @@ impl Inner {
     pub(crate) fn begin(
         self: &Arc<Self>,
         mut table: MutexGuard<'_, Table>,
-        region: Region,
+        mut region: Region,
         replaced: Vec<RegionId>,
         epoch: u64,
         anew: bool,
     ) -> Request {
         let id = table.begin(Shape::of(&region), &replaced, anew);
         drop(table);
+        let asked = lock(&self.asked);
+        let short = |start: &u64| asked.short.get(start) == Some(&true);
+        let starts = region.blocks.iter().map(|block| block.start);
+        region.short = starts.filter(short).collect();
+        drop(asked);
         let job = Job {
             id,
             region,

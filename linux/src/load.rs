@@ -304,6 +304,7 @@ fn map_elf(guest: &mut Guest, elf: &Elf, file: &File, path: &[u8], bias: u64) ->
                 fd: file.as_fd(),
                 offset,
                 path: path.to_vec(),
+                program: true,
             };
             mm::map_file(
                 guest,

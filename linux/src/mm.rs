@@ -71,6 +71,8 @@ pub(crate) struct FilePart<'a> {
     pub fd: BorrowedFd<'a>,
     pub offset: u64,
     pub path: Vec<u8>,
+    /// Whether it is a program's or a library's, which nobody shortens while it is mapped.
+    pub program: bool,
 }
 
 pub(crate) fn map_file(
@@ -87,6 +89,7 @@ pub(crate) fn map_file(
         path: part.path,
         device: stat.dev,
         inode: stat.ino,
+        steady: if part.program { stat.size } else { 0 },
     };
     let va = guest.space().map_file(
         place,
@@ -234,6 +237,7 @@ pub(crate) fn mmap(call: &mut Call) -> SysResult {
         fd: borrowed,
         offset,
         path,
+        program: flags & MAP_DENYWRITE != 0,
     };
     Ok(map_file(guest, place, len, prot, sharing, part)?)
 }

@@ -1,15 +1,15 @@
 //! One byte of flags for each guest page, readable without a lock.
 
 use crate::host::Sparse;
-use crate::space::{LIMIT, PAGE_BITS};
-use crate::vma::Protection;
+use crate::space::{LIMIT, PAGE, PAGE_BITS};
+use crate::vma::{Backing, Protection, Sharing, Vma};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// What is known of a guest page.
 ///
 /// ```text
-///    6        5        4       3     2   1   0
-/// | SHARED | MAPPED | STALE | CODE | X | W | R |
+///    7        6        5        4       3     2   1   0
+/// | STEADY | SHARED | MAPPED | STALE | CODE | X | W | R |
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PageFlags(pub u8);
@@ -29,6 +29,9 @@ impl PageFlags {
     pub const MAPPED: u8 = 1 << 5;
     /// A shared mapping: writes may come from elsewhere, so they can't be watched.
     pub const SHARED: u8 = 1 << 6;
+    /// Accesses that are permitted succeed for as long as nobody changes the mapping: there is no
+    /// file behind it that may be shortened.
+    pub const STEADY: u8 = 1 << 7;
 
     /// Whether all of `bits` are set.
     #[inline(always)]
@@ -53,6 +56,32 @@ impl PageFlags {
         }
         PageFlags(bits)
     }
+
+    /// The flags of a mapping's fresh pages.
+    pub(crate) fn of(vma: &Vma) -> PageFlags {
+        PageFlags::permitting(vma, vma.protection)
+    }
+
+    /// The flags of a mapping's fresh pages with another protection.
+    pub(crate) fn permitting(vma: &Vma, protection: Protection) -> PageFlags {
+        let shared = vma.sharing == Sharing::Shared;
+        let flags = PageFlags::fresh(protection, shared);
+        let steady = match &vma.backing {
+            Backing::Anonymous => true,
+            Backing::File { file, offset } => {
+                let end = offset.saturating_add(vma.end - vma.start);
+                end <= file.steady.next_multiple_of(PAGE)
+            }
+        };
+        PageFlags(
+            flags.0
+                | if steady && !shared {
+                    PageFlags::STEADY
+                } else {
+                    0
+                },
+        )
+    }
 }
 
 /// The flags of all guest pages. Changed only under the space's page lock.
@@ -63,7 +92,8 @@ pub(crate) struct FlagTable {
 impl FlagTable {
     pub(crate) fn new() -> std::io::Result<FlagTable> {
         Ok(FlagTable {
-            bytes: Sparse::new((LIMIT >> PAGE_BITS) as usize)?,
+            // A little more, so that a word of them can be read at each page.
+            bytes: Sparse::new((LIMIT >> PAGE_BITS) as usize + size_of::<u64>())?,
         })
     }
 

@@ -84,7 +84,9 @@ impl UserSpace {
             .all(|va| va.is_multiple_of(PAGE));
         let inside = vma.start >= MIN_ADDRESS && vma.start < vma.end && vma.end <= LIMIT;
         let reaches = vma.start <= reach && reach <= vma.end;
-        if !aligned || !inside || !reaches || vma.sharing == Sharing::Shared {
+        // What is not a file's has no end before its own.
+        let whole = reach == vma.end || vma.backing != Backing::Anonymous;
+        if !aligned || !inside || !reaches || !whole || vma.sharing == Sharing::Shared {
             return bad(vma.start, vma.end.wrapping_sub(vma.start));
         }
         let mut end = vma.start;

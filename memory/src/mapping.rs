@@ -206,7 +206,7 @@ impl Core {
         vma: Vma,
         map: impl FnOnce(*mut u8, usize, pages::HostAccess) -> Result<(), Refused>,
     ) -> Result<u64, Error> {
-        let flags = PageFlags::fresh(vma.protection, vma.sharing == Sharing::Shared);
+        let flags = PageFlags::of(&vma);
         let before = vmas.parts(vma.start, vma.end);
         let lock = self.page_lock.lock();
         for part in &before {
@@ -219,9 +219,7 @@ impl Core {
             if refused.intact {
                 for part in &before {
                     let pages = part.start >> PAGE_BITS..part.end >> PAGE_BITS;
-                    let shared = part.sharing == Sharing::Shared;
-                    self.flags
-                        .fill(pages, PageFlags::fresh(part.protection, shared));
+                    self.flags.fill(pages, PageFlags::of(part));
                 }
             } else {
                 vmas.remove(vma.start, vma.end);
@@ -262,9 +260,7 @@ impl Core {
             // The host's mappings may be anything now; the flags must not be behind them.
             for part in &parts {
                 let pages = part.start >> PAGE_BITS..part.end >> PAGE_BITS;
-                let shared = part.sharing == Sharing::Shared;
-                self.flags
-                    .fill(pages, PageFlags::fresh(part.protection, shared));
+                self.flags.fill(pages, PageFlags::of(part));
             }
             return Err(Error::Host {
                 what: "unmap guest memory",
@@ -278,9 +274,8 @@ impl Core {
 
     /// Changes the pages of one mapping; the list is the caller's.
     fn protect_locked(&self, vma: &Vma, protection: Protection) -> Result<(), Error> {
-        let shared = vma.sharing == Sharing::Shared;
-        let old = PageFlags::fresh(vma.protection, shared);
-        let new = PageFlags::fresh(protection, shared);
+        let old = PageFlags::of(vma);
+        let new = PageFlags::permitting(vma, protection);
         let pages = vma.start >> PAGE_BITS..vma.end >> PAGE_BITS;
         let lock = self.page_lock.lock();
         self.retire_code(&lock, pages.clone());

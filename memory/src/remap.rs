@@ -117,7 +117,7 @@ impl Core {
             end: new + new_bytes,
             ..vma.clone()
         };
-        let flags = PageFlags::fresh(vma.protection, vma.sharing == Sharing::Shared);
+        let flags = PageFlags::of(vma);
         let mut gone = vmas.parts(new, new + new_bytes);
         gone.push(vma.clone());
         let lock = self.page_lock.lock();

@@ -124,7 +124,7 @@ impl UserSpace {
     }
 
     /// The flag byte of guest page 0; there is one for each page below [`LIMIT`], to be read
-    /// atomically.
+    /// atomically, and behind them are seven more, so that a word may be read at each.
     pub fn flag_table(&self) -> *const u8 {
         self.core.flags.as_ptr().cast()
     }

@@ -79,6 +79,9 @@ pub struct FileInfo {
     pub device: u64,
     /// `st_ino`.
     pub inode: u64,
+    /// So many bytes of it stay there while it is mapped, as is so of running programs and their
+    /// libraries. 0 if nobody promises that.
+    pub steady: u64,
 }
 
 /// One mapping: `start..end`, page-aligned.

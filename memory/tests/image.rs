@@ -69,6 +69,7 @@ fn every_kind_of_private_mapping_survives() {
         path: b"/lib/x".to_vec(),
         device: 1,
         inode: 2,
+        steady: 0,
     });
     let (rw, r) = (Protection::READ_WRITE, Protection::READ);
     let anonymous = |va, pages, protection| {

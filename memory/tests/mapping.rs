@@ -35,6 +35,7 @@ fn info(name: &str) -> Arc<FileInfo> {
         path: name.into(),
         device: 1,
         inode: 2,
+        steady: 0,
     })
 }
 

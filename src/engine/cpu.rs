@@ -291,8 +291,14 @@ impl EngineCpu {
 
     /// Asks for code at `pc`; what was kept of the code that it leads to comes first.
     fn request(&self, jit: &Jit, pc: u64) -> Request {
+        let space = &*self.engine.space;
+        let arrivals = |pc: u64| {
+            let page = hart::Memory::code_page(space, pc).ok()?;
+            let left = self.interp.countdown(page, pc)?;
+            self.threshold.checked_sub(left)
+        };
         loop {
-            match (jit.request(pc), &self.kept) {
+            match (jit.request_hot(pc, &arrivals), &self.kept) {
                 (Request::Kept(at), Some(kept)) => {
                     if kept.install(at, |portable| jit.install(portable)) == Installed::Busy {
                         return Request::Queued;

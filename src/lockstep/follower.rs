@@ -261,6 +261,7 @@ fn map(
             path: Vec::new(),
             device: meta.as_ref().map_or(0, MetadataExt::dev),
             inode: meta.as_ref().map_or(0, MetadataExt::ino),
+            steady: 0,
         });
         let fd = mapped.file.as_fd();
         return space

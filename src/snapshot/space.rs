@@ -82,6 +82,7 @@ impl Mapping {
                     path,
                     device,
                     inode,
+                    steady: 0,
                 });
                 Backing::File {
                     file: info,

@@ -6,6 +6,7 @@ pub mod distance;
 pub mod facts;
 pub mod placement;
 pub mod registers;
+pub mod streams;
 pub mod window;
 pub mod windows;
 

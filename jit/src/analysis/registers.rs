@@ -190,6 +190,10 @@ pub fn analyze(graph: &Graph, windows: &[Window], guarded: bool) -> Vec<State> {
         let mut changed = false;
         for &id in &graph.order {
             let node = &graph.nodes[id];
+            if !node.entry && node.preds.iter().all(|&pred| end[pred].is_none()) {
+                // Nothing is known yet.
+                continue;
+            }
             let outside = State {
                 available: PASSED,
                 dirty: 0,
@@ -216,7 +220,8 @@ pub fn analyze(graph: &Graph, windows: &[Window], guarded: bool) -> Vec<State> {
             } else if node.entry {
                 common = 0;
             }
-            let dirty = if windows[id].0.is_some() {
+            // A free copy stores when it is left.
+            let dirty = if windows[id].0.is_some() || node.free {
                 all.dirty
             } else {
                 common

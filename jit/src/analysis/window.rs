@@ -114,7 +114,8 @@ fn wanted(graph: &Graph, known: &[Facts]) -> Vec<u32> {
         .nodes
         .iter()
         .enumerate()
-        .filter(|(_, node)| node.header)
+        // Free copies of loops need no checks.
+        .filter(|(_, node)| node.header && !node.free)
     {
         let written = node.body.iter().fold(0u64, |all, &id| {
             graph.nodes[id]

@@ -7,6 +7,8 @@
 //! place in between; after a store, an atomic or a CSR access, the next access first makes a
 //! checkpoint: all registers newer than memory are stored.
 //!
+//! The free copies of loops cannot fault (`strips.rs`); behind them there is no checkpoint.
+//!
 //! If another hart makes the second run differ, that is as if it had been the only one: nothing of
 //! the first was seen by anybody.
 
@@ -39,7 +41,7 @@ impl Window {
     /// Follows a step. Whether a checkpoint must be made before it.
     pub fn step(&mut self, at: Origin, step: &Step) -> bool {
         let op = step.insn.op();
-        let checkpoint = accesses(step.insn) && self.0.is_none();
+        let checkpoint = accesses(step.insn) && !step.free && self.0.is_none();
         if checkpoint {
             self.0 = Some(at);
         }
@@ -55,6 +57,10 @@ impl Window {
 pub fn analyze(graph: &Graph) -> Vec<Window> {
     let mut start: Vec<Option<Window>> = vec![None; graph.nodes.len()];
     let mut end = start.clone();
+    let mut position = vec![0; graph.nodes.len()];
+    for (at, &id) in graph.order.iter().enumerate() {
+        position[id] = at;
+    }
     loop {
         let mut changed = false;
         for &id in &graph.order {
@@ -67,7 +73,10 @@ pub fn analyze(graph: &Graph) -> Vec<Window> {
                 .chain(outside);
             // Different checkpoints, or none on some path: then none.
             let merged = incoming.reduce(|a, b| if a == b { a } else { Window(None) });
-            let window = merged.unwrap_or(Window(None));
+            // One that comes later in the order is not there yet when this is translated. What
+            // cannot fault needs none, and may store without.
+            let usable = |origin: &Origin| position[origin.node] <= position[id] && !node.free;
+            let window = Window(merged.and_then(|window| window.0).filter(usable));
             let mut after = window;
             for (index, step) in node.steps.iter().enumerate() {
                 after.step(

@@ -99,6 +99,9 @@ impl Translator<'_, '_> {
         match target {
             Target::Node(id) => {
                 self.settle();
+                if let Some(strip) = self.next_round(id) {
+                    return self.tick(id, strip);
+                }
                 self.meet(id);
                 self.b.ins().jump(self.blocks[id], &[]);
             }
@@ -122,17 +125,24 @@ impl Translator<'_, '_> {
         }
     }
 
+    /// If the edge from the current node to that one begins another round of a free copy: the strip
+    /// of that.
+    fn next_round(&self, id: NodeId) -> Option<NodeId> {
+        let strip = self.graph.nodes[self.now.node].over?;
+        (self.graph.nodes[strip].ways.last() == Some(&id)).then_some(strip)
+    }
+
     /// The block that an edge of a branch leads to: the target's own if nothing is to be done on
     /// the way.
     fn edge(&mut self, target: Target) -> Block {
         match target {
-            Target::Node(id) if self.is_met(id) => self.blocks[id],
+            Target::Node(id) if self.next_round(id).is_none() && self.is_met(id) => self.blocks[id],
             Target::Node(_) | Target::Outside(_) => self.b.create_block(),
         }
     }
 
-    /// Whether a branch is taken.
-    pub(super) fn condition(&mut self, insn: Insn) -> Value {
+    /// Whether a branch is taken; or if `inverse`, whether it is not.
+    pub(super) fn condition(&mut self, insn: Insn, inverse: bool) -> Value {
         let (cc, o) = match insn {
             Insn::Beq(o) => (IntCC::Equal, o),
             Insn::Bne(o) => (IntCC::NotEqual, o),
@@ -145,7 +155,7 @@ impl Translator<'_, '_> {
                 return self.b.ins().iconst(types::I8, 0);
             }
         };
-        let cc = if self.sabotaged(insn.op()) {
+        let cc = if self.sabotaged(insn.op()) != inverse {
             cc.complement()
         } else {
             cc

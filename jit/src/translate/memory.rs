@@ -44,7 +44,8 @@ impl Translator<'_, '_> {
             return self.translated(base, imm, access);
         }
         let va = self.x(base);
-        if !self.now.facts.get(base).is_near() {
+        let free = self.graph.nodes[self.now.node].free;
+        if !free && !self.now.facts.get(base).is_near() {
             let near = self.in_window(va);
             self.require(near, self.now.pc);
         }

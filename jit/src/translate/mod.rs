@@ -15,6 +15,7 @@ mod memory;
 mod registers;
 mod rv64i;
 mod sticky;
+mod strip;
 mod system;
 mod zb;
 mod zicsr;
@@ -66,6 +67,12 @@ pub struct Checkpoint {
     pub retired: u32,
 }
 
+impl Checkpoint {
+    /// Of what cannot fault unless somebody shortens a program's file while it runs: the guest finds
+    /// itself at an address where no code can be.
+    pub const NOWHERE: Checkpoint = Checkpoint { pc: !1, retired: 0 };
+}
+
 /// What the translator needs from whoever keeps the code.
 pub trait Linker {
     /// A new slot for jumps to `pc`: there lies the address of a
@@ -96,6 +103,8 @@ struct Now {
     pc: u64,
     /// Results of host arithmetic that may be NaNs other than the canonical one.
     unchecked: sticky::Unchecked,
+    /// The node.
+    node: NodeId,
 }
 
 /// How a floating-point register is kept in this region.
@@ -125,6 +134,8 @@ pub(crate) struct Translator<'a, 'f> {
     left: Variable,
     /// Where a computed jump leads that has come to the hub.
     target: Variable,
+    /// How many rounds of a loop's free copy are left.
+    rounds: Variable,
     context: Value,
     region: ir::SigRef,
     sites: Vec<Site>,
@@ -171,6 +182,7 @@ pub fn translate(
     let mut b = FunctionBuilder::new(func, builder);
     let left = b.declare_var(types::I64);
     let target = b.declare_var(types::I64);
+    let rounds = b.declare_var(types::I64);
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
@@ -196,6 +208,7 @@ pub fn translate(
         variables: [None; 64],
         left,
         target,
+        rounds,
         context,
         region,
         sites: Vec::new(),
@@ -209,6 +222,7 @@ pub fn translate(
             counted: false,
             pc: 0,
             unchecked: sticky::Unchecked::default(),
+            node: 0,
         },
         windows,
         checkpoints: HashMap::new(),
@@ -297,7 +311,12 @@ impl Translator<'_, '_> {
             counted: false,
             pc: node.start,
             unchecked: sticky::Unchecked::default(),
+            node: id,
         };
+        if let End::Strip(strip) = node.end {
+            self.begin_strip(node.start);
+            return self.strip(id, &graph.strips[strip]);
+        }
         let mut conditions: Vec<Option<Value>> = vec![None; node.steps.len()];
         for (index, step) in node.steps.iter().enumerate() {
             self.begin(
@@ -323,12 +342,20 @@ impl Translator<'_, '_> {
             if branch.is_some() && matches!(step.insn.op(), Op::Jal) {
                 // A plain jump: the node's end knows where to.
             } else if branch.is_some() {
-                let condition = self.condition(step.insn);
                 if last && let End::Branch { taken, next } = node.end {
+                    // What goes on in a free copy is laid out next: the second target.
+                    let (inverse, taken, next) = match taken {
+                        Target::Node(to) if graph.nodes[to].free && node.over.is_some() => {
+                            (true, next, taken)
+                        }
+                        Target::Node(_) | Target::Outside(_) => (false, taken, next),
+                    };
+                    let condition = self.condition(step.insn, inverse);
                     self.check_at_end(id, step.pc);
                     self.retire();
                     return self.branch(condition, taken, next);
                 }
+                let condition = self.condition(step.insn, false);
                 let skipped = node.steps[index + 1..]
                     .iter()
                     .take_while(|step| step.skipped_by == Some(index))
@@ -363,7 +390,12 @@ impl Translator<'_, '_> {
             }
             End::Interpret(pc) => self.leave(crate::context::code::INTERPRET, pc),
             // The last step was one that ends the node so.
-            End::Branch { .. } | End::Indirect | End::Stray(_) | End::Computed(_) | End::System => {
+            End::Branch { .. }
+            | End::Indirect
+            | End::Stray(_)
+            | End::Computed(_)
+            | End::Strip(_)
+            | End::System => {
                 self.error = Some(format!("the node at {:#x} has no last step", node.start));
                 self.leave(crate::context::code::INTERPRET, node.start);
             }
@@ -386,7 +418,20 @@ impl Translator<'_, '_> {
         }
         self.sites.push(Site {
             pc: step.pc,
-            checkpoint: self.now.checkpoint,
+            checkpoint: match step.free {
+                true => Checkpoint::NOWHERE,
+                false => self.now.checkpoint,
+            },
+        });
+    }
+
+    /// Notes that what is emitted from here on belongs to no step, but comes before one.
+    fn begin_strip(&mut self, pc: u64) {
+        self.b
+            .set_srcloc(ir::SourceLoc::new(self.sites.len() as u32));
+        self.sites.push(Site {
+            pc,
+            checkpoint: Checkpoint::NOWHERE,
         });
     }
 

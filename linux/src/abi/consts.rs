@@ -77,6 +77,7 @@ pub const MAP_SHARED_VALIDATE: u64 = 0x03;
 pub const MAP_TYPE: u64 = 0x0f;
 pub const MAP_FIXED: u64 = 0x10;
 pub const MAP_ANONYMOUS: u64 = 0x20;
+pub const MAP_DENYWRITE: u64 = 0x800;
 pub const MAP_FIXED_NOREPLACE: u64 = 0x100000;
 pub const MREMAP_MAYMOVE: u64 = 1;
 pub const MREMAP_FIXED: u64 = 2;

@@ -101,6 +101,7 @@ fn a_shared_file_is_mapped_again_and_else_copied() {
         path: b"/shared".to_vec(),
         device: 1,
         inode: 2,
+        steady: 0,
     });
     let (place, rw) = (Place::Fixed(AT), Protection::READ_WRITE);
     space
