@@ -57,6 +57,10 @@ fn has_strip(program: &[Insn]) -> bool {
         ..options(false)
     };
     let (jit, _) = compiled_by(&assemble(program), &start(), 1_000_000, options);
+    looks_at_pages(&jit)
+}
+
+fn looks_at_pages(jit: &Jit) -> bool {
     let listing = jit.explain(CODE).expect("the program is compiled");
     // No guest instruction here counts zeros.
     let lines = listing.lines.iter().flat_map(|line| &line.clif);
@@ -235,6 +239,41 @@ fn a_loop_in_a_loop_that_runs_few_and_many_rounds() {
             end(),
         ];
         check_strip(&program);
+    }
+}
+
+#[test]
+fn a_loop_that_was_seen_to_run_few_rounds_has_no_copy() {
+    let program = [
+        addi(17, 0, 500),
+        addi(11, 10, 0),
+        addi(13, 17, 0),
+        sd(13, 11, 0),
+        addi(11, 11, 8),
+        addi(13, 13, -1),
+        bne(13, 0, -12),
+        addi(17, 17, -1),
+        bne(17, 0, -28),
+        end(),
+    ];
+    let (outer, inner) = (CODE + 4, CODE + 12);
+    for (rounds, times, copied) in [(9000, 1000, false), (9000, 100, true), (9000, 0, true)] {
+        let options = Options {
+            listings: true,
+            ..options(false)
+        };
+        let jit = Jit::new(options, space(&assemble(&program))).unwrap();
+        let arrivals = |pc: u64| match pc {
+            _ if pc == inner => Some(rounds),
+            _ if pc == outer => Some(times),
+            _ => None,
+        };
+        jit.request_hot(CODE, &arrivals);
+        assert_eq!(
+            looks_at_pages(&jit),
+            copied,
+            "{rounds} rounds, {times} times"
+        );
     }
 }
 

@@ -227,7 +227,8 @@ fn stores(op: Op) -> bool {
 
 /// An access in a round.
 struct Accessed {
-    at: Form,
+    /// None if that cannot be told.
+    at: Option<Form>,
     width: i64,
     stores: bool,
 }
@@ -250,7 +251,7 @@ struct Round {
 }
 
 impl Loop<'_> {
-    /// Follows a round; none if it accesses what cannot be told.
+    /// Follows a round.
     fn round(&self) -> Round {
         let mut starts: Vec<Option<Forms>> = vec![None; self.graph.nodes.len()];
         let start = |register: usize| match register {
@@ -276,12 +277,7 @@ impl Loop<'_> {
                     let imm = Form::number(imm.into(), imm.into());
                     let at = forms.get(base).zip(imm).and_then(|(at, imm)| at.plus(&imm));
                     round.accessed.push(Accessed {
-                        // A form that nothing moves by stands for what is not known.
-                        at: at.unwrap_or(Form {
-                            terms: vec![(X::ZERO, 1)],
-                            from: 0,
-                            to: 0,
-                        }),
+                        at,
                         width,
                         stores: stores(step.insn.op()),
                     });
@@ -399,8 +395,8 @@ pub fn find(graph: &Graph, header: NodeId) -> Option<Plan> {
     let fastest = FASTEST * steps.sum::<usize>() as i64;
     let mut streams: Vec<Stream> = Vec::new();
     for Accessed { at, width, stores } in &round.accessed {
+        let at = at.as_ref()?;
         let pace = match change_of(&at.terms, &changes)? {
-            _ if at.terms == [(X::ZERO, 1)] => return None,
             Change::By(from, to) if from >= 0 && to <= fastest => Pace::By(to),
             Change::By(from, to) if to <= 0 && from >= -fastest => Pace::By(from),
             Change::Times(by, times) if times > 0 => Pace::Times(by, times),
