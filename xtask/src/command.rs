@@ -33,7 +33,7 @@ pub fn program(name: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-/// The file that the shell would run for this name, if there is one.
+/// The file that the shell would run for this name, or that has this path, if there is one.
 pub fn find(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|p| p.join(name))

@@ -4,9 +4,9 @@ use crate::command::{find, output, program};
 use apt::KEYRING;
 use std::process::{Command, Stdio};
 
-/// A program, the Debian package that holds it, and what is lost without it.
+/// A program or another file, the Debian package that holds it, and what is lost without it.
 pub struct Tool {
-    /// The program's name.
+    /// The program's name, or the file's path.
     pub name: &'static str,
     /// The Debian package.
     pub package: &'static str,
@@ -60,6 +60,11 @@ pub const TOOLS: &[Tool] = &[
     tool("mknod", "coreutils", "the twin's /dev"),
     tool("grub-mkimage", "grub-common", "booting through GRUB"),
     tool("mformat", "mtools", "the disk that GRUB boots from"),
+    tool(
+        "/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin",
+        "opensbi",
+        "booting machines through OpenSBI",
+    ),
 ];
 
 /// The tools that are not there.
