@@ -214,7 +214,8 @@ pub struct SharedContext(UnsafeCell<Context>);
 
 // SAFETY: only the owning `JitHart` touches the fields other than `poll`, which is atomic.
 unsafe impl Sync for SharedContext {}
-// SAFETY: a context is plain data; the pointers in it are set anew whenever compiled code is entered.
+// SAFETY: a context is plain data; the pointers in it are set anew whenever compiled code is entered,
+// but for the flags of pages, which live as long as the compiler that the hart holds.
 unsafe impl Send for SharedContext {}
 
 impl SharedContext {

@@ -20,8 +20,6 @@ pub struct Step {
     pub len: u8,
     /// Which step of the same node is the branch that, if taken, skips this one.
     pub skipped_by: Option<usize>,
-    /// Whether it cannot fault, see `strips.rs`.
-    pub free: bool,
 }
 
 impl Step {
@@ -114,7 +112,7 @@ pub struct Node {
     pub body: Vec<NodeId>,
     /// The nodes with an edge to it.
     pub preds: Vec<NodeId>,
-    /// Whether it is part of a loop's free copy.
+    /// Whether it is part of a loop's free copy, whose accesses cannot fault.
     pub free: bool,
     /// At the end of a round of a free copy: the strip, where it goes when its rounds are over.
     pub over: Option<NodeId>,
@@ -185,7 +183,6 @@ impl Graph {
                 insn: decoded.insn,
                 len: decoded.len,
                 skipped_by: None,
-                free: false,
             });
             Node {
                 start: block.start,

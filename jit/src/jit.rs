@@ -39,8 +39,10 @@ pub struct Inner {
     /// See [`Jit::expect`].
     pub(crate) runs: AtomicU32,
     pub(crate) kept: Mutex<Option<Covered>>,
-    /// How many there are.
+    /// How many harts there are at most: what forked off counts none of the others.
     pub(crate) harts: AtomicU32,
+    /// How many forks this process is away from the first.
+    pub(crate) forks: AtomicU32,
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -65,6 +67,7 @@ impl Jit {
                 runs: AtomicU32::new(0),
                 kept: Mutex::default(),
                 harts: AtomicU32::new(0),
+                forks: AtomicU32::new(0),
             }),
         }))
     }
@@ -161,6 +164,7 @@ impl Jit {
         if is_child(&result) {
             // The others did not come along.
             inner.harts.store(1, Ordering::Relaxed);
+            inner.forks.fetch_add(1, Ordering::Relaxed);
             inner.queue.forget();
             table.inherit();
             let unshared = compiler

@@ -24,6 +24,8 @@ pub struct JitHart {
     absent: Box<[Absent]>,
     /// When that was last emptied, see `Inner::published`.
     published: u64,
+    /// `Inner::forks` when it was made.
+    forks: u32,
 }
 
 /// An address without code; an odd one is none.
@@ -46,7 +48,11 @@ const JUMPS_AT_ONCE: u32 = 64;
 
 impl Drop for JitHart {
     fn drop(&mut self) {
-        self.jit.inner().harts.fetch_sub(1, Ordering::AcqRel);
+        // One that came along in a fork is not counted, or is the one that forked: then it stays so.
+        let inner = self.jit.inner();
+        if inner.forks.load(Ordering::Relaxed) == self.forks {
+            inner.harts.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
@@ -54,6 +60,7 @@ impl JitHart {
     pub(crate) fn new(jit: Arc<Jit>, context: Arc<SharedContext>) -> Self {
         let epoch = jit.inner().epoch();
         let published = jit.inner().published();
+        let forks = jit.inner().forks.load(Ordering::Relaxed);
         let strays = jit.options().stray_interval();
         let mut hart = JitHart {
             jit,
@@ -62,6 +69,7 @@ impl JitHart {
             epoch,
             absent: vec![Absent::NONE; ABSENT_SLOTS].into(),
             published,
+            forks,
         };
         hart.context().strays = strays;
         hart.context().page_flags = hart.jit.inner().space.flag_table();

@@ -61,9 +61,9 @@ pub type Arrivals<'a> = &'a dyn Fn(u64) -> Option<u64>;
 
 /// A loop is judged by so many rounds at least.
 const ENOUGH_ROUNDS: u64 = 100;
-/// A loop that runs fewer rounds at a time is short: one with a free copy loses more in it than it
-/// gains, see `strips.rs`.
-const FEW_ROUNDS: u64 = 24;
+/// A loop that runs fewer rounds at a time is short: a free copy of it, see `strips.rs`, would only be
+/// in the way.
+const SHORT: u64 = 24;
 
 impl Asked {
     /// Notes which loops of a region are short.
@@ -82,7 +82,7 @@ impl Asked {
                 .filter(|&&(from, to)| to == header && from < to);
             let entered: u64 = into.filter_map(|&(from, _)| arrivals(from)).sum();
             // Later on what is counted means something else: the first judgement stands.
-            let few = entered > 0 && rounds / entered < FEW_ROUNDS;
+            let few = entered > 0 && rounds / entered < SHORT;
             self.short.entry(header).or_insert(few);
         }
     }

@@ -40,11 +40,11 @@ impl Graph {
             }
             let body = self.nodes[header].body.clone();
             let steps = body.iter().map(|&id| self.nodes[id].steps.len());
-            copied += steps.sum::<usize>();
-            if copied > MOST_COPIED {
-                break;
-            }
-            if let Some(plan) = streams::find(self, header) {
+            let longer = copied + steps.sum::<usize>();
+            if longer <= MOST_COPIED
+                && let Some(plan) = streams::find(self, header)
+            {
+                copied = longer;
                 self.add_strip(header, &body, plan);
             }
         }
@@ -113,9 +113,6 @@ impl Graph {
             copy.redirect(&copies);
             copy.entry = false;
             copy.free = true;
-            for step in &mut copy.steps {
-                step.free = true;
-            }
             if copy.successors().any(|next| next == free) {
                 copy.over = Some(strip);
             }

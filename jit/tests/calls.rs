@@ -11,10 +11,6 @@ fn call(imm: i32) -> Insn {
     Insn::Jal(J { rd: X::RA, imm })
 }
 
-fn jump(imm: i32) -> Insn {
-    Insn::Jal(J { rd: X::ZERO, imm })
-}
-
 /// `jalr rd, imm(rs1)`.
 fn jalr(rd: u8, rs1: u8, imm: i32) -> Insn {
     Insn::Jalr(I {

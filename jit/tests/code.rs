@@ -131,10 +131,7 @@ fn full_memory_for_code_is_given_up_as_a_whole() {
 
 #[test]
 fn a_poll_ends_an_endless_loop() {
-    let code = assemble(&[Insn::Jal(J {
-        rd: X::ZERO,
-        imm: 0,
-    })]);
+    let code = assemble(&[jump(0)]);
     let space = space(&code);
     let jit = Jit::new(options(false), space).unwrap();
     let mut hart = jit.hart();

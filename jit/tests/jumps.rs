@@ -200,10 +200,7 @@ fn a_jump_that_cannot_stay_goes_where_it_leads_and_does_nothing_twice() {
             rs2: x(14),
             imm: handlers + handler * JUMPS - here,
         }));
-        program.push(Insn::Jal(J {
-            rd: X::ZERO,
-            imm: -(here + 4),
-        }));
+        program.push(jump(-(here + 4)));
     }
     program.push(Insn::Ebreak(None0));
     let mut start = start();

@@ -320,10 +320,7 @@ fn memory_that_another_hart_takes_away_while_a_loop_runs() {
         addi(12, 12, 1),
         addi(13, 13, -1),
         bne(13, 0, -16),
-        Insn::Jal(J {
-            rd: X::ZERO,
-            imm: -28,
-        }),
+        jump(-28),
     ];
     let space = space(&assemble(&program));
     let jit = Jit::new(options(false), space.clone()).unwrap();

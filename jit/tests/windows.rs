@@ -24,10 +24,7 @@ fn loads_after_a_store() -> Vec<Insn> {
         addi(12, 12, -1),
         bne(12, 0, -16),
         addi(13, 13, 13),
-        Insn::Jal(J {
-            rd: X::ZERO,
-            imm: -44,
-        }),
+        jump(-44),
     ]
 }
 
@@ -72,10 +69,7 @@ fn nested_loops_share_the_checkpoint_before_the_outer_one() {
         sd(8, 10, 16),
         ld(11, 7, 0),
         addi(13, 0, 5),
-        Insn::Jal(J {
-            rd: X::ZERO,
-            imm: -44,
-        }),
+        jump(-44),
     ];
     let outcome = check(&program, &start());
     assert!(outcome.trap.is_some());

@@ -73,14 +73,10 @@ impl PageFlags {
                 end <= file.steady.next_multiple_of(PAGE)
             }
         };
-        PageFlags(
-            flags.0
-                | if steady && !shared {
-                    PageFlags::STEADY
-                } else {
-                    0
-                },
-        )
+        match steady && !shared {
+            true => PageFlags(flags.0 | PageFlags::STEADY),
+            false => flags,
+        }
     }
 }
 

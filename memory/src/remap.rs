@@ -148,8 +148,9 @@ impl Core {
                 source,
             });
         }
-        self.flags
-            .fill(new >> PAGE_BITS..(new + new_bytes) >> PAGE_BITS, flags);
+        // It may reach further in its file than it did.
+        let pages = new >> PAGE_BITS..(new + new_bytes) >> PAGE_BITS;
+        self.flags.fill(pages, PageFlags::of(&moved));
         drop(lock);
         self.move_imaged(vma.start, kept_end, new);
         vmas.remove(vma.start, kept_end);

@@ -217,6 +217,8 @@ fn forged_images_are_refused() {
             end,
         ),
         (vma(AT, end), vec![piece(AT, 2 * PAGE, 0)], AT + PAGE),
+        // Memory that is no file's and still ends early.
+        (vma(AT, end), vec![], AT + PAGE),
         (
             Vma {
                 sharing: Sharing::Shared,

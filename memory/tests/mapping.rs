@@ -31,11 +31,15 @@ fn map(space: &UserSpace, place: Place, length: u64, protection: Protection) -> 
 }
 
 fn info(name: &str) -> Arc<FileInfo> {
+    steady_info(name, 0)
+}
+
+fn steady_info(name: &str, steady: u64) -> Arc<FileInfo> {
     Arc::new(FileInfo {
         path: name.into(),
         device: 1,
         inode: 2,
-        steady: 0,
+        steady,
     })
 }
 
@@ -364,6 +368,75 @@ fn a_read_only_file_refuses_shared_writing_and_keeps_what_was_there() {
         space.store(AT, 1_u8).unwrap_err().kind,
         FaultKind::Protected
     );
+}
+
+#[test]
+fn pages_are_steady_where_no_file_can_end_before_them() {
+    let space = UserSpace::reserve().unwrap();
+    let rw = Protection::READ_WRITE;
+    let is = |va: u64| space.page_flags(va).has(PageFlags::STEADY);
+    map(&space, Place::Fixed(AT), 3 * PAGE, rw).unwrap();
+    assert!(is(AT) && is(AT + 2 * PAGE) && !is(AT + 3 * PAGE));
+    space.protect(AT, PAGE, Protection::READ).unwrap();
+    assert!(is(AT));
+    space.unmap(AT, PAGE).unwrap();
+    assert!(!is(AT) && is(AT + PAGE));
+    let file = tempfile();
+    file.set_len(2 * PAGE + 5).unwrap();
+    let (private, shared) = (Sharing::Private, Sharing::Shared);
+    for (pages, steady, sharing, expected) in [
+        (3, 2 * PAGE + 5, private, true),
+        (3, 2 * PAGE, private, false),
+        (4, 2 * PAGE + 5, private, false),
+        (3, 0, private, false),
+        (3, 2 * PAGE + 5, shared, false),
+    ] {
+        let info = steady_info("/bin/x", steady);
+        let place = Place::Fixed(AT << 1);
+        space
+            .map_file(place, pages * PAGE, rw, sharing, file.as_fd(), 0, info)
+            .unwrap();
+        assert_eq!(
+            is(AT << 1),
+            expected,
+            "{pages} pages, {steady}, {sharing:?}"
+        );
+        space.unmap(AT << 1, pages * PAGE).unwrap();
+    }
+    let memory = map(&space, Place::Anywhere, PAGE, rw).unwrap();
+    assert!(is(memory));
+    let other = space
+        .map_anonymous(Place::Anywhere, PAGE, rw, shared, None)
+        .unwrap();
+    assert!(!is(other));
+}
+
+#[test]
+fn a_program_file_that_grows_in_memory_beyond_its_end_is_not_steady_any_more() {
+    let space = UserSpace::reserve().unwrap();
+    let file = tempfile();
+    file.set_len(2 * PAGE).unwrap();
+    let at = space
+        .map_file(
+            Place::Anywhere,
+            2 * PAGE,
+            Protection::READ,
+            Sharing::Private,
+            file.as_fd(),
+            0,
+            steady_info("/bin/x", 2 * PAGE),
+        )
+        .unwrap();
+    let steady = |va: u64| space.page_flags(va).has(PageFlags::STEADY);
+    assert!(steady(at) && steady(at + PAGE));
+    let moved = space
+        .remap(at, 2 * PAGE, 4 * PAGE, Some(Place::Anywhere))
+        .unwrap();
+    for page in 0..4 {
+        assert!(!steady(moved + page * PAGE), "page {page}");
+    }
+    let fault = space.load::<u8>(moved + 3 * PAGE).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::BeyondFile);
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn effect(id: NodeId, node: &Node, window: &Window, guarded: bool) -> Effect {
                 node: id,
                 step: index,
             },
-            step,
+            node,
         ) {
             effect.stores = true;
             effect.written_since = 0;

@@ -110,16 +110,14 @@ impl Forms {
         }
     }
 
-    /// Follows a step. `facts` is what else is known before it.
+    /// Follows a step. `facts` is what else is known after it.
     fn step(&mut self, step: &Step, facts: &Facts) {
         let defs = step.defs() as u32;
         if defs == 0 {
             return;
         }
         let rd = X::new(defs.trailing_zeros() as u8);
-        let mut after = facts.clone();
-        after.step(step);
-        let range = match after.get(rd) {
+        let range = match facts.get(rd) {
             Fact::Range(from, to) if from >= -WIDEST && to <= WIDEST => Form::number(from, to),
             _ => None,
         };
@@ -282,8 +280,8 @@ impl Loop<'_> {
                         stores: stores(step.insn.op()),
                     });
                 }
-                forms.step(step, &facts);
                 facts.step(step);
+                forms.step(step, &facts);
             }
             for next in node.successors() {
                 if next == self.header {
@@ -471,6 +469,6 @@ fn left_at(
     (apart.from == apart.to).then(|| Left {
         base: apart.terms,
         offset: apart.from,
-        fewest: few * from.abs(),
+        fewest: from.saturating_abs().saturating_mul(few),
     })
 }

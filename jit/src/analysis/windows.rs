@@ -13,7 +13,7 @@
 //! the first was seen by anybody.
 
 use crate::analysis::registers::{accesses, is_csr, is_store};
-use crate::graph::{Graph, NodeId, Step};
+use crate::graph::{Graph, Node, NodeId};
 use frontend::Op;
 
 /// A checkpoint: before this step of this node.
@@ -38,10 +38,11 @@ impl Origin {
 pub struct Window(pub Option<Origin>);
 
 impl Window {
-    /// Follows a step. Whether a checkpoint must be made before it.
-    pub fn step(&mut self, at: Origin, step: &Step) -> bool {
-        let op = step.insn.op();
-        let checkpoint = accesses(step.insn) && !step.free && self.0.is_none();
+    /// Follows the step at `at`, which is in `node`. Whether a checkpoint must be made before it.
+    pub fn step(&mut self, at: Origin, node: &Node) -> bool {
+        let insn = node.steps[at.step].insn;
+        let op = insn.op();
+        let checkpoint = accesses(insn) && !node.free && self.0.is_none();
         if checkpoint {
             self.0 = Some(at);
         }
@@ -73,18 +74,25 @@ pub fn analyze(graph: &Graph) -> Vec<Window> {
                 .chain(outside);
             // Different checkpoints, or none on some path: then none.
             let merged = incoming.reduce(|a, b| if a == b { a } else { Window(None) });
+            let Some(merged) = merged else {
+                // Nothing is known yet.
+                continue;
+            };
             // One that comes later in the order is not there yet when this is translated. What
             // cannot fault needs none, and may store without.
-            let usable = |origin: &Origin| position[origin.node] <= position[id] && !node.free;
-            let window = Window(merged.and_then(|window| window.0).filter(usable));
+            let usable = |origin: &Origin| {
+                let earlier = position[origin.node] < position[id];
+                (earlier || *origin == Origin::start(id)) && !node.free
+            };
+            let window = Window(merged.0.filter(usable));
             let mut after = window;
-            for (index, step) in node.steps.iter().enumerate() {
+            for index in 0..node.steps.len() {
                 after.step(
                     Origin {
                         node: id,
                         step: index,
                     },
-                    step,
+                    node,
                 );
             }
             changed |= start[id] != Some(window) || end[id] != Some(after);

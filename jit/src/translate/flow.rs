@@ -109,7 +109,7 @@ impl Translator<'_, '_> {
         }
     }
 
-    /// Ends a node with a branch.
+    /// Ends a node with a branch: to `taken` if the condition holds.
     pub(super) fn branch(&mut self, condition: Value, taken: Target, next: Target) {
         self.settle();
         let (taken_block, next_block) = (self.edge(taken), self.edge(next));
@@ -127,7 +127,7 @@ impl Translator<'_, '_> {
 
     /// If the edge from the current node to that one begins another round of a free copy: the strip
     /// of that.
-    fn next_round(&self, id: NodeId) -> Option<NodeId> {
+    pub(super) fn next_round(&self, id: NodeId) -> Option<NodeId> {
         let strip = self.graph.nodes[self.now.node].over?;
         (self.graph.nodes[strip].ways.last() == Some(&id)).then_some(strip)
     }

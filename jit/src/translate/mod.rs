@@ -343,17 +343,13 @@ impl Translator<'_, '_> {
                 // A plain jump: the node's end knows where to.
             } else if branch.is_some() {
                 if last && let End::Branch { taken, next } = node.end {
-                    // What goes on in a free copy is laid out next: the second target.
-                    let (inverse, taken, next) = match taken {
-                        Target::Node(to) if graph.nodes[to].free && node.over.is_some() => {
-                            (true, next, taken)
-                        }
-                        Target::Node(_) | Target::Outside(_) => (false, taken, next),
-                    };
-                    let condition = self.condition(step.insn, inverse);
+                    // The next round of a free copy is laid out next: the second target.
+                    let again = matches!(taken, Target::Node(to) if self.next_round(to).is_some());
+                    let condition = self.condition(step.insn, again);
+                    let (first, second) = if again { (next, taken) } else { (taken, next) };
                     self.check_at_end(id, step.pc);
                     self.retire();
-                    return self.branch(condition, taken, next);
+                    return self.branch(condition, first, second);
                 }
                 let condition = self.condition(step.insn, false);
                 let skipped = node.steps[index + 1..]
@@ -406,9 +402,9 @@ impl Translator<'_, '_> {
     /// it if it needs one.
     fn begin(&mut self, at: Origin, step: &Step) {
         self.now.pc = step.pc;
-        self.b
-            .set_srcloc(ir::SourceLoc::new(self.sites.len() as u32));
-        if self.now.window.step(at, step) {
+        self.set_location();
+        let node = &self.graph.nodes[at.node];
+        if self.now.window.step(at, node) {
             self.now.checkpoint = Checkpoint {
                 pc: step.pc,
                 retired: self.now.retired as u32,
@@ -418,17 +414,22 @@ impl Translator<'_, '_> {
         }
         self.sites.push(Site {
             pc: step.pc,
-            checkpoint: match step.free {
+            checkpoint: match node.free {
                 true => Checkpoint::NOWHERE,
                 false => self.now.checkpoint,
             },
         });
     }
 
-    /// Notes that what is emitted from here on belongs to no step, but comes before one.
-    fn begin_strip(&mut self, pc: u64) {
+    /// What is emitted from here on belongs to the next site.
+    fn set_location(&mut self) {
         self.b
             .set_srcloc(ir::SourceLoc::new(self.sites.len() as u32));
+    }
+
+    /// Notes that what is emitted from here on belongs to no step, but comes before one.
+    fn begin_strip(&mut self, pc: u64) {
+        self.set_location();
         self.sites.push(Site {
             pc,
             checkpoint: Checkpoint::NOWHERE,

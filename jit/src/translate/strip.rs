@@ -84,19 +84,21 @@ impl Translator<'_, '_> {
     fn rounds_of(&mut self, stream: &Stream, fastest: i64) -> Value {
         let first = self.sum(&stream.base, stream.from);
         let behind = self.b.ins().iadd_imm_s(first, stream.to - stream.from);
+        let (room, fits) = match stream.pace {
+            Pace::By(..0) => self.room_below(first, behind, stream.stores),
+            Pace::By(_) | Pace::Times(..) => self.room_above(first, behind, stream.stores),
+        };
         match stream.pace {
-            Pace::By(bytes @ ..0) => self.rounds_down(first, behind, -bytes, stream.stores),
+            // It stays where it is.
+            Pace::By(0) => {
+                let all = self.b.ins().iconst(types::I64, i64::MAX);
+                self.if_any(fits, all)
+            }
             Pace::By(bytes) => {
-                let (room, fits) = self.room_above(first, behind, stream.stores);
-                let rounds = match bytes {
-                    // It stays where it is.
-                    0 => self.b.ins().iconst(types::I64, i64::MAX),
-                    _ => self.rounds_in(room, bytes),
-                };
+                let rounds = self.rounds_in(room, bytes.unsigned_abs());
                 self.if_any(fits, rounds)
             }
             Pace::Times(by, times) => {
-                let (room, fits) = self.room_above(first, behind, stream.stores);
                 let pace = self.sum(&vec![(by, times)], 0);
                 let less = self.b.ins().iadd_imm_s(pace, -1);
                 let above = self
@@ -113,14 +115,15 @@ impl Translator<'_, '_> {
         }
     }
 
+    /// So many rounds, or none.
     fn if_any(&mut self, fits: Value, rounds: Value) -> Value {
         let none = self.b.ins().iconst(types::I64, 0);
         self.b.ins().select(fits, rounds, none)
     }
 
     /// Rounds of so many bytes, the first of which takes no room. A few less than there could be.
-    fn rounds_in(&mut self, room: Value, bytes: i64) -> Value {
-        let bits = bytes.unsigned_abs().next_power_of_two().trailing_zeros();
+    fn rounds_in(&mut self, room: Value, bytes: u64) -> Value {
+        let bits = bytes.next_power_of_two().trailing_zeros();
         let more = self.b.ins().ushr_imm_u(room, i64::from(bits));
         self.b.ins().iadd_imm_s(more, 1)
     }
@@ -145,8 +148,8 @@ impl Translator<'_, '_> {
         (self.b.ins().isub(end, behind), fits)
     }
 
-    /// The same for a stream that goes down by so many bytes.
-    fn rounds_down(&mut self, first: Value, behind: Value, bytes: i64, stores: bool) -> Value {
+    /// The same before `first`.
+    fn room_below(&mut self, first: Value, behind: Value, stores: bool) -> (Value, Value) {
         let last = self.b.ins().iadd_imm_s(behind, -1);
         let last = self.b.ins().ushr_imm_u(last, PAGE_BITS);
         let lowest = self.b.ins().iadd_imm_s(last, 1 - PAGES);
@@ -168,9 +171,7 @@ impl Translator<'_, '_> {
             .ins()
             .icmp(IntCC::UnsignedLessThanOrEqual, start, first);
         let fits = self.b.ins().band(inside, reached);
-        let room = self.b.ins().isub(first, start);
-        let rounds = self.rounds_in(room, bytes);
-        self.if_any(fits, rounds)
+        (self.b.ins().isub(first, start), fits)
     }
 
     /// A byte for each of the pages from this one on: 0 if it may be accessed, and that will not

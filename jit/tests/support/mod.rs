@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses some of it")]
 
-use frontend::{B, I, Insn, R, S, X};
+use frontend::{B, I, Insn, J, R, S, X};
 use hart::{HartState, Trap};
 use interp::Interp;
 use jit::{Exit, Jit, Options, Request};
@@ -242,6 +242,11 @@ pub fn sd(rs2: u8, rs1: u8, imm: i32) -> Insn {
         rs2: x(rs2),
         imm,
     })
+}
+
+/// `jal x0, imm`.
+pub fn jump(imm: i32) -> Insn {
+    Insn::Jal(J { rd: X::ZERO, imm })
 }
 
 /// `bne rs1, rs2, imm`.
