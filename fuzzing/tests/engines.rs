@@ -25,6 +25,7 @@ fn compare(name: &str, content: Content, way: Way, share: u64) {
     for seed in first..first + count {
         // Both optimisation levels, about alike often.
         let options = jit::Options {
+            compute: Some(interp::compute),
             optimize: seed % 2 == 0,
             ..jit::Options::default()
         };
@@ -81,6 +82,7 @@ fn random_programs_without_counting() {
 #[test]
 fn a_wrong_instruction_is_found_and_reduced() {
     let options = jit::Options {
+        compute: Some(interp::compute),
         sabotage: Some(frontend::Op::Xor),
         ..jit::Options::default()
     };

@@ -94,6 +94,7 @@ fn each_instruction_does_the_same_on_both_engines() {
             };
             let spaces = [machine::load(&program), machine::load(&program)];
             let options = jit::Options {
+                compute: Some(interp::compute),
                 optimize: round % 2 == 0,
                 ..jit::Options::default()
             };

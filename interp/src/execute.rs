@@ -390,6 +390,14 @@ fn address(hart: &HartState, o: &I) -> u64 {
     offset(hart, o.rs1, o.imm)
 }
 
+/// Executes an instruction that lies at `pc` and only computes: it accesses no memory and no CSR, and
+/// does not change where execution goes on. Neither is what it does counted.
+pub fn compute<M: Memory>(hart: &mut HartState, mem: &M, pc: u64, insn: Insn) {
+    // Such an instruction has no use for the next address, and no way to trap.
+    let done = execute(&insn, pc, pc, hart, mem, &Clock::Virtual);
+    debug_assert_eq!(done, Ok(Flow::Next), "{insn:?} does more than compute");
+}
+
 #[inline(always)]
 fn branch(taken: bool, pc: u64, o: &B) -> Flow {
     if taken {

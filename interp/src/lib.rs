@@ -20,4 +20,5 @@ mod threaded;
 mod zb;
 mod zicsr;
 
+pub use execute::compute;
 pub use interp::{Exit, Interp, Options};

@@ -1,5 +1,6 @@
 //! Compiled code in memory: how regions find each other, and how a fault finds its instruction.
 
+use crate::analysis::recipes::Instructions;
 use crate::context::{Context, offset};
 use crate::host;
 use crate::translate::Site;
@@ -152,6 +153,8 @@ pub struct Code {
     pub range: Range<usize>,
     /// The guest instructions that it came from.
     pub sites: Vec<Site>,
+    /// What their checkpoints have to have computed again.
+    pub recipes: Vec<Instructions>,
     /// Offsets of host instructions that access guest memory, ascending, and the site of each.
     pub accesses: Vec<(u32, u32)>,
 }
@@ -229,6 +232,15 @@ impl Generation {
         true
     }
 
+    /// What has to be computed again after a roll-back from a host instruction.
+    pub fn recipe(&self, pc: usize) -> &[(u64, u32)] {
+        let recipe = self.code_at(pc).and_then(|code| {
+            let site = code.site(pc)?;
+            code.recipes.get(site.checkpoint.recipe as usize)
+        });
+        recipe.map_or(&[], |recipe| recipe)
+    }
+
     /// The code that a host instruction belongs to. Safe in a signal handler.
     fn code_at(&self, pc: usize) -> Option<&Code> {
         let count = self.count.load(Ordering::Acquire);
@@ -260,8 +272,8 @@ impl Drop for Generation {
     }
 }
 
-/// Rolls the hart whose access faulted back to its checkpoint. Runs in the signal handler.
-fn on_fault(frame: &mut HostFrame<'_>, _: Fault, data: usize) -> bool {
+/// Rolls the hart whose access faulted, or whose code trapped, back to its checkpoint. Runs in the signal handler.
+fn on_fault(frame: &mut HostFrame<'_>, _: Option<Fault>, data: usize) -> bool {
     // SAFETY: `data` is the generation that registered the range, and it unregisters before it
     // goes.
     let generation = unsafe { &*(data as *const Generation) };
@@ -281,6 +293,7 @@ fn on_fault(frame: &mut HostFrame<'_>, _: Fault, data: usize) -> bool {
         &mut *(*frame.byte_offset(host::CONTEXT_IN_FRAME as isize) as *mut Context)
     };
     context.state.pc = site.checkpoint.pc;
+    context.left_at = frame.pc() as u64;
     if generation.counting {
         context.left = context
             .left

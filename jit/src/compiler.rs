@@ -2,6 +2,7 @@
 //! other.
 
 use crate::analysis::placement;
+use crate::analysis::recipes::Instructions;
 use crate::code::{Code, Descriptor, EntryTable, Generation, Slot, Slots};
 use crate::explain::Listing;
 use crate::fixed::Fixed;
@@ -119,7 +120,8 @@ pub fn isa(options: &Options) -> Result<OwnedTargetIsa, Error> {
 
 /// What tells the hosts and options apart for which code comes out differently.
 pub fn fits(options: &Options) -> String {
-    let mut text = format!("{} {}", options.counting, options.system);
+    let (recipes, own) = (options.compute.is_some(), options.own_addresses);
+    let mut text = format!("{} {} {recipes} {own}", options.counting, options.system);
     if let Ok(isa) = isa(options) {
         text.push_str(&format!(" {} {}", isa.triple(), isa.flags()));
         for flag in isa.isa_flags() {
@@ -165,6 +167,8 @@ pub fn translation(options: &Options, isa: &dyn cranelift_codegen::isa::TargetIs
     Settings {
         counting: options.counting,
         system: options.system,
+        own_addresses: options.own_addresses && !options.system,
+        recipes: options.compute.is_some() && !options.system,
         sabotage: options.sabotage,
         host_flags: x86,
         fma: !x86 || has("has_fma"),
@@ -179,6 +183,7 @@ const ENTRIES: &str = "entries";
 /// What a region became, apart from the Cranelift IR itself.
 struct Translated {
     sites: Vec<Site>,
+    recipes: Vec<Instructions>,
     /// Where its jumps lead.
     jumps: Vec<u64>,
 }
@@ -385,6 +390,7 @@ impl Compiler {
             if misplaced.is_empty() {
                 return Ok(Translated {
                     sites: translation.sites,
+                    recipes: translation.recipes,
                     jumps,
                 });
             }
@@ -474,7 +480,8 @@ impl Compiler {
         let holes: Option<_> = piece.relocs.iter().map(|reloc| names.hole(reloc)).collect();
         // A machine's accesses don't fault, so nobody asks which guest instruction did.
         let faults = !self.options.system;
-        let sites = faults.then(|| (piece.translated.sites.clone(), piece.accesses.clone()));
+        let translated = &piece.translated;
+        let sites = faults.then(|| (translated.sites.clone(), piece.accesses.clone()));
         let (sites, accesses) = sites.unwrap_or_default();
         Some(Portable {
             entries: piece.entries.clone(),
@@ -487,6 +494,7 @@ impl Compiler {
             holes: holes?,
             jumps: piece.translated.jumps.clone(),
             sites,
+            recipes: translated.recipes.clone(),
             accesses,
         })
     }
@@ -531,6 +539,7 @@ impl Compiler {
             accesses: portable.accesses.clone(),
             translated: Translated {
                 sites: portable.sites.clone(),
+                recipes: portable.recipes.clone(),
                 jumps: portable.jumps.clone(),
             },
         };
@@ -543,7 +552,11 @@ impl Compiler {
         piece: Piece<'_>,
         listing: impl FnOnce(&Code) -> Option<Listing>,
     ) -> Result<Compiled, String> {
-        let Translated { sites, jumps } = piece.translated;
+        let Translated {
+            sites,
+            recipes,
+            jumps,
+        } = piece.translated;
         let slots = self.shared.slots.clone();
         let Some(jumps) = slots.take(&jumps, self.shared.generation.missing) else {
             // As if the arena were full: the next call begins a new one.
@@ -582,6 +595,7 @@ impl Compiler {
         let code = Code {
             range: start..start + piece.code.len(),
             sites,
+            recipes,
             accesses: piece.accesses,
         };
         let listing = listing(&code);

@@ -5,7 +5,7 @@ use hart::{HartState, SystemMemory};
 use std::cell::UnsafeCell;
 use std::mem::offset_of;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Slots of the jump cache.
 pub const JUMP_CACHE_SLOTS: usize = 16384;
@@ -85,6 +85,9 @@ pub struct Context {
     pub state: HartState,
     /// Not 0: compiled code returns at the next loop header or region entry.
     pub poll: AtomicU32,
+    /// The context's own address while the poll flag is 0: what compiled code has in a register
+    /// anyway is quickly compared with it.
+    pub calm: AtomicU64,
     /// Counting: instructions that may still retire, as of the last region boundary or access.
     pub left: u64,
     /// Host address of guest address 0.
@@ -109,6 +112,8 @@ pub struct Context {
     pub rounds: u64,
     /// The flags of guest page 0, see [`memory::UserSpace::flag_table`].
     pub page_flags: *const u8,
+    /// The host instruction that `REPLAY` came from.
+    pub left_at: u64,
     /// Whole machines: the entries of the translation cache that loads and stores use now.
     pub entries: *const tlb::Entry,
     /// Whole machines: where jumps lead, [`JUMP_SLOTS`] of them.
@@ -187,6 +192,7 @@ pub mod offset {
     pub const RESERVED_VALUE: i32 = (RESERVATION + offset_of!(hart::Reservation, value)) as i32;
     pub const RESERVED_WIDTH: i32 = (RESERVATION + offset_of!(hart::Reservation, width)) as i32;
     pub const POLL: i32 = offset_of!(Context, poll) as i32;
+    pub const CALM: i32 = offset_of!(Context, calm) as i32;
     pub const LEFT: i32 = offset_of!(Context, left) as i32;
     pub const WINDOW: i32 = offset_of!(Context, window) as i32;
     pub const ROUNDS: i32 = offset_of!(Context, rounds) as i32;
@@ -226,7 +232,25 @@ impl SharedContext {
         let context = unsafe { &mut *shared.pointer() };
         context.jump_cache[0] = JumpSlot::NOWHERE;
         context.window = window;
+        shared.calm_down();
         shared
+    }
+
+    /// Takes a poll back. One that comes meanwhile may be lost as a flag, but ends compiled code.
+    pub fn calm_down(&self) {
+        let context = self.pointer();
+        // SAFETY: both are atomic and live as long as `self`.
+        let (poll, calm) = unsafe { (&(*context).poll, &(*context).calm) };
+        calm.store(context as u64, Ordering::SeqCst);
+        poll.store(0, Ordering::SeqCst);
+    }
+
+    /// Whether compiled code that asks comes back.
+    pub fn is_polled(&self) -> bool {
+        let context = self.pointer();
+        // SAFETY: as in `calm_down`.
+        let (poll, calm) = unsafe { (&(*context).poll, &(*context).calm) };
+        poll.load(Ordering::Relaxed) != 0 || calm.load(Ordering::Relaxed) != context as u64
     }
 
     /// A context of a whole machine's hart, all zeros: such has a jump cache of its own. It takes
@@ -255,7 +279,15 @@ pub struct Poll(pub(crate) Arc<SharedContext>);
 impl Poll {
     /// Makes compiled code (and whoever watches the flag) return soon.
     pub fn set(&self) {
-        self.0.poll().store(1, Ordering::Release);
+        self.0.poll().store(1, Ordering::SeqCst);
+        // SAFETY: it is atomic and lives as long as the context.
+        let calm = unsafe { &(*self.0.pointer()).calm };
+        calm.store(0, Ordering::SeqCst);
+    }
+
+    /// Takes that back.
+    pub fn clear(&self) {
+        self.0.calm_down();
     }
 
     /// The flag itself.

@@ -204,7 +204,11 @@ impl AccessSite {
     /// [ pc, halved    | retired  | size   | store ]
     /// ```
     pub fn pack(&self) -> Option<u64> {
-        let Checkpoint { pc, retired } = self.checkpoint;
+        let Checkpoint {
+            pc,
+            retired,
+            recipe,
+        } = self.checkpoint;
         let shift = 64 - Self::ADDRESS;
         let halved = ((pc as i64) >> 1) as u64;
         let high = halved << shift;
@@ -212,6 +216,7 @@ impl AccessSite {
         let fits = ((high as i64) >> shift) as u64 == halved
             && pc % 2 == 0
             && retired >> Self::RETIRED == 0
+            && recipe == 0
             && self.bytes == 1 << size
             && size < 4;
         let low = u64::from(retired) << 3 | u64::from(size) << 1 | u64::from(self.store);
@@ -228,6 +233,7 @@ impl AccessSite {
             checkpoint: Checkpoint {
                 pc: (halved as u64) << 1,
                 retired: low >> 3,
+                recipe: 0,
             },
         }
     }

@@ -52,6 +52,10 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Jit {
     /// A compiler for the code in `space`.
     pub fn new(options: Options, space: Arc<UserSpace>) -> Result<Arc<Jit>, Error> {
+        let options = Options {
+            own_addresses: space.base().is_null(),
+            ..options
+        };
         crate::compiler::isa(&options)?;
         Ok(Arc::new(Jit {
             inner: Arc::new(Inner {

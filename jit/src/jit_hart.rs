@@ -130,7 +130,11 @@ impl JitHart {
                 break Exit::Missing;
             };
             computed = false;
-            match self.enter(function, entry, limit) {
+            let code = self.enter(function, entry, limit);
+            if code == code::REPLAY {
+                self.compute_again();
+            }
+            match code {
                 code::MISSING => missing += 1,
                 code::NO_TARGET => {
                     missing += 1;
@@ -143,6 +147,8 @@ impl JitHart {
                 code::POLL => break Exit::Poll,
                 code::FENCE_I => break Exit::FenceI,
                 code::TRAP => break self.trap(),
+                // The engine wants something, or an access may not be made.
+                code::REPLAY if self.context.is_polled() => break Exit::Poll,
                 code::REPLAY => break Exit::Replay,
                 _ => break Exit::Interpret,
             }
@@ -164,6 +170,23 @@ impl JitHart {
         x[X::SP.index()].wrapping_add(reach) < memory::LIMIT + 2 * reach
             && x[3] < memory::LIMIT
             && x[X::TP.index()] < memory::LIMIT
+    }
+
+    /// After a roll-back: computes what its checkpoint does not hold.
+    fn compute_again(&mut self) {
+        let Some(compute) = self.jit.options().compute else {
+            return;
+        };
+        let Some(generation) = self.generation.clone() else {
+            return;
+        };
+        let jit = self.jit.clone();
+        let left_at = self.context().left_at as usize;
+        for &(pc, word) in generation.generation.recipe(left_at) {
+            if let Some(decoded) = frontend::decode::decode(word) {
+                compute(self.state_mut(), &jit.inner().space, pc, decoded.insn);
+            }
+        }
     }
 
     /// Whether there is code at `pc`.

@@ -41,7 +41,7 @@ pub use exit::Exit;
 pub use explain::{Line, Listing};
 pub use jit::Jit;
 pub use jit_hart::JitHart;
-pub use options::{Options, Stats};
+pub use options::{Compute, Options, Stats};
 pub use portable::{Installed, Portable};
 pub use request::{Arrivals, Request};
 pub use system_hart::{SystemExit, SystemHart};

@@ -1,6 +1,12 @@
 //! What an engine can choose, and what it can ask afterwards.
 
-use frontend::Op;
+use frontend::{Insn, Op};
+use hart::HartState;
+use memory::UserSpace;
+
+/// Executes an instruction that only computes an integer register from others, or from its own
+/// address, which is given: nothing else changes.
+pub type Compute = fn(&mut HartState, &UserSpace, u64, Insn);
 
 /// How regions are found and compiled.
 #[derive(Clone, Debug)]
@@ -11,6 +17,12 @@ pub struct Options {
     /// The code is a whole machine's: accesses go through the translation cache of
     /// [`hart::SystemMemory`]. Goes with `counting`.
     pub system: bool,
+    /// Guest addresses are the host's own, see [`memory::UserSpace::reserve`]; `Jit::new` asks the
+    /// address space.
+    pub own_addresses: bool,
+    /// Who computes registers again that a checkpoint does not hold, see `analysis/recipes.rs`; with
+    /// nobody to do so checkpoints hold all.
+    pub compute: Option<Compute>,
     /// Compile on a thread of its own; otherwise `request` returns when the code is there.
     pub background: bool,
     /// Cranelift's optimiser; without it code is compiled in about two thirds of the time.
@@ -41,6 +53,8 @@ impl Default for Options {
         Options {
             counting: false,
             system: false,
+            own_addresses: false,
+            compute: None,
             background: true,
             optimize: true,
             verify: cfg!(debug_assertions),

@@ -1,6 +1,7 @@
 //! Compiled code without the addresses of the process that it was compiled in: what can be kept,
 //! and put in place again by another process that finds the same guest code.
 
+use crate::analysis::recipes::Instructions;
 use crate::code::Slot;
 use crate::fixed::Fixed;
 use crate::helpers::Helper;
@@ -36,6 +37,7 @@ pub struct Portable {
     /// Where its jumps lead.
     pub(crate) jumps: Vec<u64>,
     pub(crate) sites: Vec<Site>,
+    pub(crate) recipes: Vec<Instructions>,
     pub(crate) accesses: Vec<(u32, u32)>,
 }
 

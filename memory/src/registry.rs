@@ -14,28 +14,32 @@ pub(crate) const SPACES: usize = 64;
 /// Ranges of translated code at once in a process.
 const CODE_RANGES: usize = 256;
 
-/// Deals with a fault at an instruction of a code range, on the thread that took it, inside the
+/// Deals with a fault at an instruction of a code range, or with one that the host refuses to execute
+/// (then there is no fault), on the thread that took it, inside the
 /// signal handler: it may read the frame, redirect it, and touch atomics, nothing else. `data` is
 /// what was given to [`register_code`]. Whether the frame was redirected; if not, the fault goes
 /// to whoever handled such signals before. `access` in the fault is the host's word where it gives
 /// one, a guess from the page's flags elsewhere; translated code knows better.
-pub type FaultHandler = fn(frame: &mut HostFrame<'_>, fault: Fault, data: usize) -> bool;
+pub type FaultHandler = fn(frame: &mut HostFrame<'_>, fault: Option<Fault>, data: usize) -> bool;
 
-/// Installs the handler of SIGSEGV and SIGBUS. Idempotent; [`crate::UserSpace::reserve`] does it
+/// Installs the handler of SIGSEGV, SIGBUS and SIGILL. Idempotent; [`crate::UserSpace::reserve`] does it
 /// too. Faults that are nobody's go to the handler that was installed before.
 pub fn install() {
     signal::install();
 }
 
 struct SpaceSlot {
-    /// Host address of guest address 0; 0 while the slot is free.
+    /// Host address of guest address 0; [`NOWHERE`] while the slot is free.
     base: AtomicUsize,
     core: AtomicPtr<Core>,
 }
 
+/// No space begins there.
+const NOWHERE: usize = usize::MAX;
+
 static SPACE_SLOTS: [SpaceSlot; SPACES] = [const {
     SpaceSlot {
-        base: AtomicUsize::new(0),
+        base: AtomicUsize::new(NOWHERE),
         core: AtomicPtr::new(std::ptr::null_mut()),
     }
 }; SPACES];
@@ -63,7 +67,7 @@ pub(crate) fn add_space(base: usize, core: *mut Core) -> bool {
 pub(crate) fn remove_space(core: *mut Core) {
     for slot in &SPACE_SLOTS {
         if slot.core.load(Ordering::Acquire) == core {
-            slot.base.store(0, Ordering::Release);
+            slot.base.store(NOWHERE, Ordering::Release);
             slot.core.store(std::ptr::null_mut(), Ordering::Release);
         }
     }
@@ -78,7 +82,7 @@ fn space_at(address: usize) -> Option<&'static Core> {
         let base = slot.base.load(Ordering::Acquire);
         let start = base.wrapping_sub(GUARD as usize);
         let length = (LIMIT + 2 * GUARD) as usize;
-        if base == 0 || address.wrapping_sub(start) >= length {
+        if base == NOWHERE || address.wrapping_sub(start) >= length {
             return None;
         }
         // SAFETY: see above; `add_space` stored the pointer before the base.
@@ -140,7 +144,7 @@ impl Drop for CodeRange {
 }
 
 /// Lets translated code deal with its fault. Whether it did.
-fn redirect(frame: &mut HostFrame<'_>, fault: Fault) -> bool {
+fn redirect(frame: &mut HostFrame<'_>, fault: Option<Fault>) -> bool {
     let pc = frame.pc();
     for slot in &CODE_SLOTS {
         let end = slot.end.load(Ordering::Acquire);
@@ -183,5 +187,11 @@ pub(crate) fn on_fault(frame: &mut HostFrame<'_>, address: usize, bus: bool) -> 
     } else {
         FaultKind::Unmapped
     };
-    redirect(frame, Fault { va, access, kind })
+    redirect(frame, Some(Fault { va, access, kind }))
+}
+
+/// Deals with an instruction that the host refuses to execute: translated code ends like that where
+/// it finds out itself that it cannot go on. Whether the thread may go on with `frame` as it is now.
+pub(crate) fn on_trap(frame: &mut HostFrame<'_>) -> bool {
+    redirect(frame, None)
 }

@@ -48,6 +48,8 @@ unsafe impl Sync for UserSpace {}
 /// What the fault handler needs too.
 pub(crate) struct Core {
     reservation: NonNull<std::ffi::c_void>,
+    /// Its bytes.
+    reserved: usize,
     base: usize,
     pub(crate) flags: FlagTable,
     pub(crate) log: StaleLog,
@@ -76,6 +78,10 @@ const RESERVED: u64 = LIMIT + 2 * GUARD + ALIGNMENT;
 
 impl UserSpace {
     /// Reserves an empty address space. Takes no memory to speak of.
+    ///
+    /// The first one of a process gets the host addresses that are the guest's own, where the host
+    /// permits that: compiled code then adds nothing to an address. What lies below the window is
+    /// the host's inaccessible first pages, and the end of its address space, which is the kernel's.
     pub fn reserve() -> Result<UserSpace, Error> {
         if pages::page_size() != PAGE as usize {
             return Err(Error::HostPageSize {
@@ -86,11 +92,23 @@ impl UserSpace {
         let what = "reserve the guest's address space";
         let flags = FlagTable::new().map_err(Error::host(what))?;
         let log = StaleLog::new().map_err(Error::host(what))?;
-        let reservation = pages::reserve(RESERVED as usize).map_err(Error::host(what))?;
-        let base =
-            (reservation.as_ptr() as usize + GUARD as usize).next_multiple_of(ALIGNMENT as usize);
+        let own = (LIMIT + GUARD - MIN_ADDRESS) as usize;
+        let (reservation, reserved, base) = match pages::reserve_at(MIN_ADDRESS as usize, own) {
+            Some(reservation) => (reservation, own, 0),
+            None => {
+                let reserved = RESERVED as usize;
+                let reservation = pages::reserve(reserved).map_err(Error::host(what))?;
+                let base = reservation.as_ptr() as usize + GUARD as usize;
+                (
+                    reservation,
+                    reserved,
+                    base.next_multiple_of(ALIGNMENT as usize),
+                )
+            }
+        };
         let core = Box::new(Core {
             reservation,
+            reserved,
             base,
             flags,
             log,
@@ -101,7 +119,7 @@ impl UserSpace {
             mmap_base: AtomicU64::new(MMAP_BASE),
             breakpoints: Breakpoints::default(),
         });
-        let offset = base - reservation.as_ptr() as usize;
+        let offset = base.wrapping_sub(reservation.as_ptr() as usize);
         let space = UserSpace {
             base: reservation.as_ptr().cast::<u8>().wrapping_add(offset),
             core,
@@ -115,7 +133,7 @@ impl UserSpace {
         }
     }
 
-    /// Host address of guest address 0. Guest memory may change or vanish at any time: reach it
+    /// Host address of guest address 0; may be null. Guest memory may change or vanish at any time: reach it
     /// by this crate's accesses, by translated code whose range is registered, or by host system
     /// calls through [`UserSpace::host_range`].
     #[inline(always)]
@@ -186,8 +204,9 @@ impl Core {
 
     /// Host pointer to a guest address.
     pub(crate) fn host(&self, va: u64) -> *mut u8 {
-        let offset = self.base - self.reservation.as_ptr() as usize + va as usize;
-        self.reservation.as_ptr().cast::<u8>().wrapping_add(offset)
+        let offset = self.base.wrapping_sub(self.reservation.as_ptr() as usize);
+        let base = self.reservation.as_ptr().cast::<u8>().wrapping_add(offset);
+        base.wrapping_add(va as usize)
     }
 
     /// The list of mappings. A panic while it was held is a bug of ours; the list is then at worst
@@ -218,7 +237,7 @@ impl Drop for UserSpace {
 impl Drop for Core {
     fn drop(&mut self) {
         // SAFETY: reserved by `reserve`; whoever used an address of it held the space.
-        unsafe { pages::free(self.reservation, RESERVED as usize) };
+        unsafe { pages::free(self.reservation, self.reserved) };
     }
 }
 

@@ -265,8 +265,9 @@ fn faults_in_a_code_range_go_to_its_handler() {
         fn bhv_test_end();
     }
     static SEEN: AtomicU64 = AtomicU64::new(0);
-    fn handler(frame: &mut HostFrame<'_>, fault: memory::Fault, data: usize) -> bool {
+    fn handler(frame: &mut HostFrame<'_>, fault: Option<memory::Fault>, data: usize) -> bool {
         assert_eq!(frame.pc(), bhv_test_load as *const () as usize);
+        let fault = fault.unwrap();
         assert_eq!(fault.access, Access::Load);
         assert_eq!(data, 77);
         SEEN.store(fault.va, Ordering::SeqCst);

@@ -85,9 +85,22 @@ impl PollFlag {
     }
 }
 
+impl PollFlag {
+    /// Takes a kick back.
+    fn clear(&self) {
+        match self {
+            PollFlag::Compiled(poll) => poll.clear(),
+            PollFlag::Interpreted(flag) => flag.store(0, Ordering::Relaxed),
+        }
+    }
+}
+
 impl Kick for PollFlag {
     fn kick(&self) {
-        self.flag().store(1, Ordering::Release);
+        match self {
+            PollFlag::Compiled(poll) => poll.set(),
+            PollFlag::Interpreted(flag) => flag.store(1, Ordering::Release),
+        }
     }
 }
 
@@ -430,7 +443,7 @@ impl EngineCpu {
                     Step::Compiled
                 }
                 Step::Poll => {
-                    self.poll.flag().store(0, Ordering::Relaxed);
+                    self.poll.clear();
                     return Stop::Kicked;
                 }
                 Step::Stop(stop) => return stop,

@@ -53,6 +53,7 @@ impl EngineOptions {
     pub fn new(kind: EngineKind, exact: bool) -> Self {
         let jit = jit::Options {
             counting: exact,
+            compute: Some(interp::compute),
             ..jit::Options::default()
         };
         EngineOptions {

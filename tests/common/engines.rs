@@ -47,6 +47,7 @@ pub fn blocks(state: &mut HartState, space: &Arc<UserSpace>, limit: u64) -> Ende
 /// Compiled code; the interpreter does what the compiler leaves to it by contract.
 pub fn compiled(state: &mut HartState, space: &Arc<UserSpace>, limit: u64) -> Ended {
     let options = jit::Options {
+        compute: Some(interp::compute),
         counting: true,
         background: false,
         verify: true,

@@ -88,6 +88,7 @@ impl Compiled {
     pub fn new(space: &Arc<UserSpace>, way: Way, options: jit::Options, seed: u64) -> Compiled {
         let counting = way != Way::Uncounted;
         let options = jit::Options {
+            compute: Some(interp::compute),
             counting,
             background: false,
             // Slow, and nothing that depends on the program.

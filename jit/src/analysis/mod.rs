@@ -5,6 +5,8 @@
 pub mod distance;
 pub mod facts;
 pub mod placement;
+pub mod polls;
+pub mod recipes;
 pub mod registers;
 pub mod streams;
 pub mod window;

@@ -7,6 +7,7 @@
 //! force, the unstored one is stored on its edge: carrying it on would make an inner loop
 //! store again and again what an outer one wrote.
 
+use crate::analysis::recipes;
 use crate::analysis::windows::{Origin, Window};
 use crate::graph::{Graph, Node, NodeId, Step};
 use frontend::{Insn, Op};
@@ -129,7 +130,7 @@ pub fn boxes(step: &Step) -> Option<bool> {
     (step.defs() >> 32 != 0).then_some(single)
 }
 
-fn effect(id: NodeId, node: &Node, window: &Window, guarded: bool) -> Effect {
+fn effect(id: NodeId, node: &Node, window: &Window, guarded: bool, recipes: bool) -> Effect {
     let mut effect = Effect::default();
     let mut window = *window;
     for (index, step) in node.steps.iter().enumerate() {
@@ -145,7 +146,10 @@ fn effect(id: NodeId, node: &Node, window: &Window, guarded: bool) -> Effect {
             node,
         ) {
             effect.stores = true;
-            effect.written_since = 0;
+            effect.written_since = match recipes {
+                true => recipes::find(node, index).registers(),
+                false => 0,
+            };
         }
         effect.defs |= defs;
         effect.written_since |= defs;
@@ -168,13 +172,14 @@ fn effect(id: NodeId, node: &Node, window: &Window, guarded: bool) -> Effect {
     effect
 }
 
-/// The states at the start of all nodes. `guarded`: whether floating point asks `GUARD`.
-pub fn analyze(graph: &Graph, windows: &[Window], guarded: bool) -> Vec<State> {
+/// The states at the start of all nodes. `guarded`: whether floating point asks `GUARD`. `recipes`:
+/// whether checkpoints have them.
+pub fn analyze(graph: &Graph, windows: &[Window], guarded: bool, recipes: bool) -> Vec<State> {
     let effects: Vec<Effect> = graph
         .nodes
         .iter()
         .enumerate()
-        .map(|(id, node)| effect(id, node, &windows[id], guarded))
+        .map(|(id, node)| effect(id, node, &windows[id], guarded, recipes))
         .collect();
     let live = live(graph, &effects);
     let hoisted = hoisted(graph, &effects, &live);

@@ -1,6 +1,7 @@
 //! Ways out of a region: to other regions, by slots and the jump cache, and back to `JitHart::run`.
 
 use super::Translator;
+use super::memory::trap_code;
 use super::registers::trusted;
 use crate::analysis::each;
 use crate::analysis::facts::{Fact, STACK_REACH};
@@ -221,10 +222,41 @@ impl Translator<'_, '_> {
             // What was loaded in this iteration may have changed by the next.
             self.b.ins().sequence_point();
             // Rounds of a free copy are few, and counted.
+            if self.polls.is_covered(id) {
+                return;
+            }
             if self.settings.counting || self.graph.nodes[id].over.is_none() {
-                self.check(far, pc);
+                if self.is_renewed(id) {
+                    self.poll_or_roll_back();
+                } else {
+                    self.check(far, pc);
+                }
             }
         }
+    }
+
+    /// Whether rolling back from the end of a node costs little, and gets the hart on: its checkpoint
+    /// is made anew before it can come here again.
+    fn is_renewed(&self, id: usize) -> bool {
+        let kept = |next: usize| self.windows[next] == self.now.window;
+        !self.settings.counting
+            && self.now.window.0.is_some()
+            && !self.graph.nodes[id].successors().any(kept)
+    }
+
+    /// If the engine wants something, ends compiled code at the last checkpoint: nothing has to be
+    /// kept for that, and it takes no instruction of the usual way but the test.
+    pub(super) fn poll_or_roll_back(&mut self) {
+        // Another thread may have changed it since it was last loaded.
+        self.b.ins().sequence_point();
+        let calm = self
+            .b
+            .ins()
+            .load(types::I64, trusted(), self.context, offset::CALM);
+        // In this order the host compares a register with memory.
+        let wanted = self.b.ins().icmp(IntCC::NotEqual, self.context, calm);
+        let code = trap_code(self.sites.len() - 1);
+        self.b.ins().trapnz(wanted, code);
     }
 
     /// Comes back to the engine if it wants that; the next check is up to `far` instructions from

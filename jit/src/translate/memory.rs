@@ -30,11 +30,21 @@ pub fn trap_code(site: usize) -> TrapCode {
 impl Translator<'_, '_> {
     /// Whether an address is in the window.
     pub(super) fn in_window(&mut self, va: Value) -> Value {
-        let above = self
+        let limit = self.b.ins().iconst(types::I64, memory::LIMIT as i64);
+        self.b.ins().icmp(IntCC::UnsignedLessThan, va, limit)
+    }
+
+    /// Ends compiled code unless an address about to be accessed is in the window: the hart is rolled
+    /// back as by a fault.
+    fn demand_window(&mut self, va: Value) {
+        let limit = self.b.ins().iconst(types::I64, memory::LIMIT as i64);
+        let outside = self
             .b
             .ins()
-            .ushr_imm_u(va, i64::from(memory::LIMIT.trailing_zeros()));
-        self.b.ins().icmp_imm_u(IntCC::Equal, above, 0)
+            .icmp(IntCC::UnsignedGreaterThanOrEqual, va, limit);
+        self.b
+            .ins()
+            .trapnz(outside, trap_code(self.sites.len() - 1));
     }
 
     /// Where `x[base] + imm` is on the host; the access may be made, and must be the next thing
@@ -46,15 +56,17 @@ impl Translator<'_, '_> {
         let va = self.x(base);
         let free = self.graph.nodes[self.now.node].free;
         if !free && !self.now.facts.get(base).is_near() {
-            let near = self.in_window(va);
-            self.require(near, self.now.pc);
+            self.demand_window(va);
         }
         self.now.facts.accessed(base, imm);
-        let window = self.window();
-        Address {
-            base: self.b.ins().iadd(window, va),
-            offset: imm,
-        }
+        let base = match self.settings.own_addresses {
+            true => va,
+            false => {
+                let window = self.window();
+                self.b.ins().iadd(window, va)
+            }
+        };
+        Address { base, offset: imm }
     }
 
     /// Host address of guest address 0.

@@ -20,6 +20,8 @@ mod system;
 mod zb;
 mod zicsr;
 
+use crate::analysis::polls::{self, Polls};
+use crate::analysis::recipes::Instructions;
 use crate::analysis::windows::{self, Origin, Window};
 use crate::analysis::{distance, facts, registers as liveness, window};
 use crate::graph::{End, Graph, Node, NodeId, Step, Target};
@@ -40,6 +42,10 @@ pub struct Settings {
     pub counting: bool,
     /// The code is a whole machine's, see `system.rs`.
     pub system: bool,
+    /// Whether guest addresses are the host's own.
+    pub own_addresses: bool,
+    /// Whether checkpoints may leave out what can be computed again.
+    pub recipes: bool,
     /// The instruction to translate wrongly.
     pub sabotage: Option<Op>,
     /// Whether the flags that the host's arithmetic raises are the guest's, see `sticky.rs`.
@@ -65,12 +71,23 @@ pub struct Checkpoint {
     pub pc: u64,
     /// Counting: instructions retired there that `Context::left` does not know of.
     pub retired: u32,
+    /// The number of its recipe, see `analysis/recipes.rs`; the first one is empty.
+    pub recipe: u32,
 }
 
 impl Checkpoint {
     /// Of what cannot fault unless somebody shortens a program's file while it runs: the guest finds
     /// itself at an address where no code can be.
-    pub const NOWHERE: Checkpoint = Checkpoint { pc: !1, retired: 0 };
+    pub const NOWHERE: Checkpoint = Checkpoint::complete(!1);
+
+    /// One where the state in memory is complete but for the pc.
+    pub const fn complete(pc: u64) -> Checkpoint {
+        Checkpoint {
+            pc,
+            retired: 0,
+            recipe: 0,
+        }
+    }
 }
 
 /// What the translator needs from whoever keeps the code.
@@ -128,6 +145,7 @@ pub(crate) struct Translator<'a, 'f> {
     checkpoints: HashMap<Origin, Checkpoint>,
     facts: Vec<facts::Facts>,
     checks: distance::Checks,
+    polls: Polls,
     blocks: Vec<ir::Block>,
     classes: [Class; 32],
     variables: [Option<Variable>; 64],
@@ -139,6 +157,8 @@ pub(crate) struct Translator<'a, 'f> {
     context: Value,
     region: ir::SigRef,
     sites: Vec<Site>,
+    /// What has to be computed again at checkpoints; the first is empty.
+    recipes: Vec<Instructions>,
     /// Loads that no instruction asked for yet: removed again if nothing does.
     hoisted: Vec<Value>,
     now: Now,
@@ -159,6 +179,8 @@ pub(crate) struct Translator<'a, 'f> {
 pub struct Translation {
     /// What source locations stand for.
     pub sites: Vec<Site>,
+    /// What checkpoints have to have computed again.
+    pub recipes: Vec<Instructions>,
     /// Host instructions that raise the guest's floating-point flags, and the addresses of the
     /// guest's.
     pub raising: Vec<(ir::Inst, u64)>,
@@ -191,18 +213,22 @@ pub fn translate(
     let region = b.import_signature(signature(call_conv));
     let blocks = graph.nodes.iter().map(|_| b.create_block()).collect();
     let windows = windows::analyze(graph);
-    let nowhere = Checkpoint { pc: 0, retired: 0 };
+    let nowhere = Checkpoint::complete(0);
     let mut translator = Translator {
         b,
         settings,
         linker,
         graph,
-        states: liveness::analyze(graph, &windows, !settings.host_flags),
+        states: liveness::analyze(graph, &windows, !settings.host_flags, settings.recipes),
         facts: match settings.system {
             true => vec![facts::Facts::nothing(); graph.nodes.len()],
             false => window::analyze(graph),
         },
         checks: distance::analyze(graph),
+        polls: match settings.counting {
+            true => Polls::at_ends(graph),
+            false => polls::analyze(graph, &windows),
+        },
         blocks,
         classes: registers::classes(graph),
         variables: [None; 64],
@@ -212,6 +238,7 @@ pub fn translate(
         context,
         region,
         sites: Vec::new(),
+        recipes: vec![Instructions::new()],
         hoisted: Vec::new(),
         now: Now {
             registers: liveness::State::default(),
@@ -239,6 +266,7 @@ pub fn translate(
     let Translator {
         b,
         sites,
+        recipes,
         raising,
         barriers,
         error,
@@ -249,6 +277,7 @@ pub fn translate(
         Some(reason) => Err(reason),
         None => Ok(Translation {
             sites,
+            recipes,
             raising,
             barriers,
         }),
@@ -282,10 +311,7 @@ impl Translator<'_, '_> {
         let node = &graph.nodes[id];
         let window = self.windows[id];
         if window.0 == Some(Origin::start(id)) {
-            let here = Checkpoint {
-                pc: node.start,
-                retired: 0,
-            };
+            let here = Checkpoint::complete(node.start);
             self.checkpoints.insert(Origin::start(id), here);
         }
         let known = window
@@ -298,10 +324,8 @@ impl Translator<'_, '_> {
             ));
         }
         // Without one, the next access makes one.
-        let checkpoint = known.flatten().unwrap_or(Checkpoint {
-            pc: node.start,
-            retired: 0,
-        });
+        let checkpoint = known.flatten();
+        let checkpoint = checkpoint.unwrap_or(Checkpoint::complete(node.start));
         self.now = Now {
             registers: self.states[id],
             facts: self.facts[id].clone(),
@@ -404,13 +428,15 @@ impl Translator<'_, '_> {
         self.now.pc = step.pc;
         self.set_location();
         let node = &self.graph.nodes[at.node];
-        if self.now.window.step(at, node) {
+        let fresh = self.now.window.step(at, node);
+        if fresh {
+            let recipe = self.flush(node, at.step);
             self.now.checkpoint = Checkpoint {
                 pc: step.pc,
                 retired: self.now.retired as u32,
+                recipe,
             };
             self.checkpoints.insert(at, self.now.checkpoint);
-            self.flush();
         }
         self.sites.push(Site {
             pc: step.pc,
@@ -419,6 +445,9 @@ impl Translator<'_, '_> {
                 false => self.now.checkpoint,
             },
         });
+        if fresh && self.polls.is_at(at) {
+            self.poll_or_roll_back();
+        }
     }
 
     /// What is emitted from here on belongs to the next site.

@@ -3,9 +3,10 @@
 use super::exits::Next;
 use super::{Class, Translator};
 use crate::analysis::each;
+use crate::analysis::recipes;
 use crate::analysis::registers::GUARD;
 use crate::context::offset;
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Type, Value, types};
 use frontend::{F, Op, X};
@@ -211,10 +212,22 @@ impl Translator<'_, '_> {
 
     /// Makes the state in memory complete, but for the pc and for instructions that `left` does not
     /// know of yet: a checkpoint.
-    pub(super) fn flush(&mut self) {
+    ///
+    /// Registers that the interpreter can compute again from the steps of the node before step `end`
+    /// are left out; the number of the recipe for that is returned.
+    pub(super) fn flush(&mut self, node: &Node, end: usize) -> u32 {
         self.check_results();
-        self.store(self.now.registers.dirty);
-        self.now.registers.dirty = 0;
+        let (mut again, mut recipe) = (0, 0);
+        if self.settings.recipes {
+            let found = recipes::find(node, end);
+            again = found.registers();
+            if self.now.registers.dirty & again != 0 {
+                recipe = self.recipes.len() as u32;
+                self.recipes.push(found.instructions());
+            }
+        }
+        self.store(self.now.registers.dirty & !again);
+        self.now.registers.dirty &= again;
         if self.settings.counting && !self.now.counted {
             let left = self.b.use_var(self.left);
             self.b
@@ -222,6 +235,7 @@ impl Translator<'_, '_> {
                 .store(trusted(), left, self.context, offset::LEFT);
             self.now.counted = true;
         }
+        recipe
     }
 
     /// The register as a double.

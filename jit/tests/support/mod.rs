@@ -115,6 +115,10 @@ pub fn compiled_by(
     options: Options,
 ) -> (Arc<Jit>, Outcome) {
     let space = space(code);
+    let options = Options {
+        compute: Some(interp::compute),
+        ..options
+    };
     let jit = Jit::new(options, space.clone()).unwrap();
     let mut hart = jit.hart();
     *hart.state_mut() = *start;

@@ -38,16 +38,20 @@ pub(crate) fn kick_thread(thread: i32) {
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, KICK) };
 }
 
+/// What the memory crate handles.
+const FAULTS: [i32; 3] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL];
+
 /// Blocks every signal that can be; the mask before.
 pub(crate) fn block_all() -> libc::sigset_t {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: both are written before they are read. The memory crate's SIGSEGV and SIGBUS stay
-    // open: a blocked fault would kill the process.
+    // SAFETY: both are written before they are read. The memory crate's signals stay open: a blocked
+    // fault would kill the process.
     unsafe {
         libc::sigfillset(all.as_mut_ptr());
-        libc::sigdelset(all.as_mut_ptr(), libc::SIGSEGV);
-        libc::sigdelset(all.as_mut_ptr(), libc::SIGBUS);
+        for fault in FAULTS {
+            libc::sigdelset(all.as_mut_ptr(), fault);
+        }
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
         before.assume_init()
     }
@@ -115,8 +119,9 @@ pub(crate) fn set_disposition(number: i32, disposition: Disposition, child_flags
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         libc::sigfillset(&mut action.sa_mask);
-        libc::sigdelset(&mut action.sa_mask, libc::SIGSEGV);
-        libc::sigdelset(&mut action.sa_mask, libc::SIGBUS);
+        for fault in FAULTS {
+            libc::sigdelset(&mut action.sa_mask, fault);
+        }
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
         for (bit, flag) in [(1, libc::SA_NOCLDSTOP), (2, libc::SA_NOCLDWAIT)] {
             if child_flags & bit != 0 {

@@ -49,6 +49,26 @@ pub(crate) fn reserve(bytes: usize) -> io::Result<NonNull<c_void>> {
     NonNull::new(start).ok_or(io::ErrorKind::OutOfMemory.into())
 }
 
+/// Inaccessible address space there, unless any of it is taken or the host does not permit it.
+pub(crate) fn reserve_at(start: usize, bytes: usize) -> Option<NonNull<c_void>> {
+    #[cfg(target_os = "linux")]
+    {
+        let flags = HOLE | MapFlags::FIXED_NOREPLACE;
+        let (wanted, prot) = (std::ptr::without_provenance_mut(start), ProtFlags::empty());
+        // SAFETY: a new mapping where nothing is; nothing existing changes.
+        let got = unsafe { rustix::mm::mmap_anonymous(wanted, bytes, prot, flags) };
+        let got = NonNull::new(got.ok()?)?;
+        if got.as_ptr() == wanted {
+            return Some(got);
+        }
+        // Old kernels do not know the flag, and take the address for a wish.
+        // SAFETY: mapped just now, and nobody knows of it.
+        unsafe { free(got, bytes) };
+    }
+    let _ = (start, bytes);
+    None
+}
+
 /// # Safety
 /// The range came from `allocate` or `reserve` (and what was mapped into it), and nothing refers
 /// to it any more.

@@ -1,4 +1,4 @@
-//! The handler of SIGSEGV and SIGBUS.
+//! The handler of SIGSEGV, SIGBUS and SIGILL.
 
 use super::{HostFrame, recovery};
 use crate::registry;
@@ -8,13 +8,15 @@ use std::mem::MaybeUninit;
 use std::sync::Once;
 
 /// The handlers that were there before, for faults that are not ours.
-struct Previous(UnsafeCell<[MaybeUninit<libc::sigaction>; 2]>);
+struct Previous(UnsafeCell<[MaybeUninit<libc::sigaction>; SIGNALS.len()]>);
 // SAFETY: written once under `INSTALL`, before a handler that reads it can run.
 unsafe impl Sync for Previous {}
 
-static PREVIOUS: Previous = Previous(UnsafeCell::new([const { MaybeUninit::uninit() }; 2]));
+static PREVIOUS: Previous = Previous(UnsafeCell::new(
+    [const { MaybeUninit::uninit() }; SIGNALS.len()],
+));
 static INSTALL: Once = Once::new();
-const SIGNALS: [i32; 2] = [libc::SIGSEGV, libc::SIGBUS];
+const SIGNALS: [i32; 3] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL];
 
 /// Installs the handler, once a process.
 pub(crate) fn install() {
@@ -49,8 +51,16 @@ extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, context: *mut c
         )
     };
     // A signal sent by kill() carries no fault address; its code is not positive.
-    let bus = cfg!(target_os = "linux") && signal == libc::SIGBUS;
-    if code > 0 && registry::on_fault(&mut HostFrame::new(frame), address, bus) {
+    let mut frame = HostFrame::new(frame);
+    let settled = code > 0
+        && match signal {
+            libc::SIGILL => registry::on_trap(&mut frame),
+            _ => {
+                let bus = cfg!(target_os = "linux") && signal == libc::SIGBUS;
+                registry::on_fault(&mut frame, address, bus)
+            }
+        };
+    if settled {
         return;
     }
     chain(signal, info, context);
@@ -58,7 +68,7 @@ extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, context: *mut c
 
 /// Does what would have been done without us.
 fn chain(signal: i32, info: *mut libc::siginfo_t, context: *mut c_void) {
-    let index = usize::from(signal == libc::SIGBUS);
+    let index = SIGNALS.iter().position(|&ours| ours == signal).unwrap_or(0);
     // SAFETY: `install` wrote it before this handler could run.
     let previous = unsafe { (*PREVIOUS.0.get())[index].assume_init_ref() };
     match previous.sa_sigaction {
