@@ -1,7 +1,7 @@
 //! What a checkpoint need not store: registers that the interpreter can compute again.
 //!
 //! A register that was just computed from others, which are unchanged since, is not stored at a
-//! checkpoint. Whoever rolls back to it executes those instructions again: the checkpoint's
+//! checkpoint, nor checked for being the canonical NaN. Whoever rolls back to it executes those instructions again: the checkpoint's
 //! *recipe*. Addresses and other short-lived values are mostly overwritten before the next
 //! checkpoint, and so are never stored at all.
 
@@ -12,20 +12,20 @@ use frontend::{Insn, Op};
 /// Instructions that are executed again at most.
 const LONGEST: usize = 24;
 
-/// Whether a step does nothing but compute one integer register from others: then it may be done
-/// once more.
-fn computes(step: &Step) -> bool {
-    let defs = step.defs();
-    let control = step.insn.direct_target(step.pc).is_some() || matches!(step.insn, Insn::Jalr(_));
+/// Whether a step does nothing but compute one register from others: then it may be done once more.
+/// Floating point raises the same flags again, which are raised already. `floats`: whether it does
+/// so by itself; else what it does depends on the flags that were raised before.
+fn computes(step: &Step, floats: bool) -> bool {
+    let insn = step.insn;
+    let control = insn.direct_target(step.pc).is_some() || matches!(insn, Insn::Jalr(_));
     step.skipped_by.is_none()
-        && defs.count_ones() == 1
-        && defs >> 32 == 0
-        && step.uses() >> 32 == 0
+        && step.defs().count_ones() == 1
+        && (floats || (step.uses() | step.defs()) >> 32 == 0)
         && !control
-        && !accesses(step.insn)
-        && !is_csr(step.insn.op())
-        && !matches!(step.insn.op(), Op::Ecall | Op::Ebreak)
-        && !step.insn.op().is_privileged()
+        && !accesses(insn)
+        && !is_csr(insn.op())
+        && !matches!(insn.op(), Op::Ecall | Op::Ebreak)
+        && !insn.op().is_privileged()
 }
 
 /// Steps of a node to be executed again, in order.
@@ -49,16 +49,17 @@ impl Recipe<'_> {
 /// Instructions to be executed again: where each is, and its encoding.
 pub type Instructions = Vec<(u64, u32)>;
 
-/// The steps of a node before step `end` whose results need not be stored there.
-pub fn find(node: &Node, end: usize) -> Recipe<'_> {
+/// The steps of a node before step `end` whose results need not be stored there. `floats`: whether
+/// floating point may be among them.
+pub fn find(node: &Node, end: usize, floats: bool) -> Recipe<'_> {
     let steps = &node.steps[..end];
-    let mut again: Vec<bool> = steps.iter().map(computes).collect();
+    let mut again: Vec<bool> = steps.iter().map(|step| computes(step, floats)).collect();
     // Which step last wrote each register before each step.
-    let mut last: Vec<[Option<usize>; 32]> = Vec::with_capacity(end + 1);
-    let mut now = [None; 32];
+    let mut last: Vec<[Option<usize>; 64]> = Vec::with_capacity(end + 1);
+    let mut now = [None; 64];
     for (index, step) in steps.iter().enumerate() {
         last.push(now);
-        for register in crate::analysis::each(step.defs() & u64::from(u32::MAX)) {
+        for register in crate::analysis::each(step.defs()) {
             now[register] = Some(index);
         }
     }
@@ -70,7 +71,7 @@ pub fn find(node: &Node, end: usize) -> Recipe<'_> {
                 continue;
             }
             let step = &steps[index];
-            let mut sources = crate::analysis::each(step.uses() & u64::from(u32::MAX));
+            let mut sources = crate::analysis::each(step.uses());
             // What it reads must be there when it is executed again: made again just before, or as
             // it is stored at the checkpoint.
             let readable = |register: usize| match last[index][register] {

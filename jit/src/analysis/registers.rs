@@ -147,7 +147,7 @@ fn effect(id: NodeId, node: &Node, window: &Window, guarded: bool, recipes: bool
         ) {
             effect.stores = true;
             effect.written_since = match recipes {
-                true => recipes::find(node, index).registers(),
+                true => recipes::find(node, index, !guarded).registers(),
                 false => 0,
             };
         }

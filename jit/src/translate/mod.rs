@@ -28,7 +28,7 @@ use crate::graph::{End, Graph, Node, NodeId, Step, Target};
 use crate::helpers::Helper;
 use cranelift_codegen::ir::{self, InstBuilder, Value, types};
 use cranelift_frontend::{FunctionBuilder, Variable};
-use frontend::Op;
+use frontend::{Op, X};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
@@ -164,6 +164,8 @@ pub(crate) struct Translator<'a, 'f> {
     now: Now,
     /// The condition under which the current step is skipped.
     skip: Option<Value>,
+    /// What registers are unless the current steps are skipped.
+    skipping: Vec<(X, Value)>,
     /// Host instructions that may raise flags, and whose they are.
     raising: Vec<(ir::Inst, u64)>,
     /// Blocks that end by taking the flags out of the host's register.
@@ -254,6 +256,7 @@ pub fn translate(
         windows,
         checkpoints: HashMap::new(),
         skip: None,
+        skipping: Vec::new(),
         raising: Vec::new(),
         barriers: Vec::new(),
         pinned,
@@ -389,7 +392,10 @@ impl Translator<'_, '_> {
             } else {
                 self.skip = step.skipped_by.and_then(|branch| conditions[branch]);
                 self.instruction(step);
-                self.skip = None;
+                let next = node.steps.get(index + 1);
+                if next.is_none_or(|next| next.skipped_by != step.skipped_by) {
+                    self.end_skip();
+                }
                 self.now.facts.step(step);
                 if step.skipped_by.is_some() {
                     continue;

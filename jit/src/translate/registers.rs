@@ -69,7 +69,10 @@ impl Translator<'_, '_> {
         if r == X::ZERO {
             return self.b.ins().iconst(types::I64, 0);
         }
-        self.read(r.index())
+        match self.skipping.iter().find(|&&(written, _)| written == r) {
+            Some(&(_, value)) => value,
+            None => self.read(r.index()),
+        }
     }
 
     /// Writes `x[rd]`.
@@ -77,14 +80,24 @@ impl Translator<'_, '_> {
         if rd == X::ZERO {
             return;
         }
-        let value = match self.skip {
-            Some(skip) => {
-                let old = self.x(rd);
-                self.b.ins().select(skip, old, value)
-            }
-            None => value,
-        };
-        self.write(rd.index(), value);
+        if self.skip.is_none() {
+            return self.write(rd.index(), value);
+        }
+        match self.skipping.iter_mut().find(|(written, _)| *written == rd) {
+            Some((_, last)) => *last = value,
+            None => self.skipping.push((rd, value)),
+        }
+    }
+
+    /// Behind the last of the steps that one branch skips: chooses for each register that they write
+    /// whether it keeps what it was.
+    pub(super) fn end_skip(&mut self) {
+        let Some(skip) = self.skip.take() else { return };
+        for (rd, value) in std::mem::take(&mut self.skipping) {
+            let old = self.x(rd);
+            let value = self.b.ins().select(skip, old, value);
+            self.set(rd, value);
+        }
     }
 
     /// The variable of register `r` (an f register at 32 + n), whatever its type.
@@ -216,15 +229,17 @@ impl Translator<'_, '_> {
     /// Registers that the interpreter can compute again from the steps of the node before step `end`
     /// are left out; the number of the recipe for that is returned.
     pub(super) fn flush(&mut self, node: &Node, end: usize) -> u32 {
-        self.check_results();
         let (mut again, mut recipe) = (0, 0);
         if self.settings.recipes {
-            let found = recipes::find(node, end);
+            let found = recipes::find(node, end, self.settings.host_flags);
             again = found.registers();
             if self.now.registers.dirty & again != 0 {
                 recipe = self.recipes.len() as u32;
                 self.recipes.push(found.instructions());
             }
+        }
+        if !self.are_checked_later(again) {
+            self.check_results();
         }
         self.store(self.now.registers.dirty & !again);
         self.now.registers.dirty &= again;

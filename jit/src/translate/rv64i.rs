@@ -125,7 +125,7 @@ impl<'f> Translator<'_, 'f> {
         for x in step.insn.defs().xs() {
             let right = self.x(x);
             let wrong = self.b.ins().bxor_imm_u(right, 1);
-            self.write(x.index(), wrong);
+            self.set(x, wrong);
         }
         for f in step.insn.defs().fs() {
             let right = self.read(32 + f.index());

@@ -99,6 +99,19 @@ impl Translator<'_, '_> {
         unchecked.registers |= 1 << rd.index();
     }
 
+    /// Whether everything unchecked is in these registers, so that results need no check while
+    /// whoever looks at memory computes them again. What no register holds any more has to be checked:
+    /// that it raises its flags must not wait.
+    pub(super) fn are_checked_later(&mut self, again: u64) -> bool {
+        let Unchecked { registers, results } = self.now.unchecked.clone();
+        let registers = u64::from(registers) << 32;
+        let held: Vec<_> = each(registers & again)
+            .filter_map(|r| self.variables[r])
+            .collect();
+        let held: Vec<Value> = held.into_iter().map(|var| self.b.use_var(var)).collect();
+        registers & !again == 0 && results.iter().all(|result| held.contains(result))
+    }
+
     /// Before anything but arithmetic looks at `f[r]`.
     pub(super) fn check_result(&mut self, r: F) {
         if self.now.unchecked.any(1 << (32 + r.index())) {
