@@ -116,9 +116,28 @@ pub struct Node {
     pub free: bool,
     /// At the end of a round of a free copy: the strip, where it goes when its rounds are over.
     pub over: Option<NodeId>,
+    /// Whether it has no steps, and makes a checkpoint if there is none, see `anchors.rs`.
+    pub anchor: bool,
 }
 
 impl Node {
+    /// A node without steps or edges to it.
+    pub fn new(start: u64, end: End) -> Node {
+        Node {
+            start,
+            steps: Vec::new(),
+            end,
+            ways: Vec::new(),
+            entry: false,
+            header: false,
+            body: Vec::new(),
+            preds: Vec::new(),
+            free: false,
+            over: None,
+            anchor: false,
+        }
+    }
+
     /// Where its edges lead.
     pub fn targets(&self) -> impl Iterator<Item = Target> {
         let (first, second) = match self.end {
@@ -184,31 +203,24 @@ impl Graph {
                 len: decoded.len,
                 skipped_by: None,
             });
-            Node {
-                start: block.start,
-                steps: steps.collect(),
-                end: match block.flow {
-                    Flow::Fallthrough => End::Jump(target(block.end)),
-                    Flow::Jump(to) => End::Jump(target(to)),
-                    Flow::Branch(to) => End::Branch {
-                        taken: target(to),
-                        next: target(block.end),
-                    },
-                    Flow::Call(callee) if program => End::Jump(target(callee)),
-                    Flow::Call(callee) => End::Jump(Target::Outside(callee)),
-                    Flow::Return => End::Indirect,
-                    Flow::IndirectCall => End::Stray(Stray::IndirectCall),
-                    Flow::Indirect => End::Stray(Stray::Jump),
-                    Flow::System => End::System,
-                    Flow::Illegal => End::Interpret(block.end),
+            let end = match block.flow {
+                Flow::Fallthrough => End::Jump(target(block.end)),
+                Flow::Jump(to) => End::Jump(target(to)),
+                Flow::Branch(to) => End::Branch {
+                    taken: target(to),
+                    next: target(block.end),
                 },
-                ways: Vec::new(),
-                entry: false,
-                header: false,
-                body: Vec::new(),
-                preds: Vec::new(),
-                free: false,
-                over: None,
+                Flow::Call(callee) if program => End::Jump(target(callee)),
+                Flow::Call(callee) => End::Jump(Target::Outside(callee)),
+                Flow::Return => End::Indirect,
+                Flow::IndirectCall => End::Stray(Stray::IndirectCall),
+                Flow::Indirect => End::Stray(Stray::Jump),
+                Flow::System => End::System,
+                Flow::Illegal => End::Interpret(block.end),
+            };
+            Node {
+                steps: steps.collect(),
+                ..Node::new(block.start, end)
             }
         });
         let mut graph = Graph {
@@ -232,6 +244,9 @@ impl Graph {
         graph.fold_short_branches();
         graph.find_structure();
         if program && graph.add_strips(&region.short) {
+            graph.find_structure();
+        }
+        if program && graph.add_anchors() {
             graph.find_structure();
         }
         graph

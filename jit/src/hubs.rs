@@ -41,17 +41,9 @@ impl Graph {
     /// Adds the hub of a jump, or of several of which this is one.
     fn add_hub(&mut self, jump: NodeId, ways: Vec<NodeId>, stray: Option<Stray>) -> NodeId {
         self.nodes.push(Node {
-            // It has none: where it leads is known when it runs.
-            start: self.nodes[jump].start,
-            steps: Vec::new(),
-            end: End::Hub { stray },
             ways,
-            entry: false,
-            header: false,
-            body: Vec::new(),
-            preds: Vec::new(),
-            free: false,
-            over: None,
+            // It has none: where it leads is known when it runs.
+            ..Node::new(self.nodes[jump].start, End::Hub { stray })
         });
         self.nodes.len() - 1
     }

@@ -7,7 +7,7 @@ use crate::context::SharedContext;
 use crate::explain::Listing;
 use crate::host::cpu_time;
 use crate::portable::{Installed, Portable};
-use crate::request::{Arrivals, Asked, Request};
+use crate::request::{Asked, Heat, Request};
 use crate::table::Table;
 use crate::{Error, JitHart, Options, Stats};
 use memory::UserSpace;
@@ -91,12 +91,26 @@ impl Jit {
 
     /// Asks for code that begins at `pc`: finds the region around it and has it compiled.
     pub fn request(&self, pc: u64) -> Request {
-        self.request_hot(pc, &|_| None)
+        self.request_hot(
+            pc,
+            &Heat {
+                arrivals: &|_| None,
+                ran: &|_| true,
+                spent: &|_| 0,
+            },
+        )
     }
 
-    /// The same, by somebody who can say how often the blocks around it were arrived at.
-    pub fn request_hot(&self, pc: u64, arrivals: Arrivals<'_>) -> Request {
-        self.inner.request(pc, arrivals)
+    /// The same, by somebody who can say how often the code around it runs.
+    pub fn request_hot(&self, pc: u64, heat: &Heat<'_>) -> Request {
+        self.inner.request(pc, heat)
+    }
+
+    /// Says that the interpreter came from `lead`, where there is no code, to `into`, where there is:
+    /// if that has run for long enough, both become one region. Whether how long it ran is to be
+    /// counted anew.
+    pub fn lead_in(&self, lead: u64, into: u64, heat: &Heat<'_>) -> bool {
+        self.inner.lead_in(lead, into, heat)
     }
 
     /// Whether compiled code begins at `pc`.

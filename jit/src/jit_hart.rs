@@ -3,6 +3,7 @@
 use crate::analysis::facts;
 use crate::compiler::Shared;
 use crate::context::{Context, JumpSlot, SharedContext, code, jump_slot};
+use crate::spent::Spent;
 use crate::strays::Stray;
 use crate::strips::MOST_ROUNDS;
 use crate::{Exit, Jit, Poll, host};
@@ -24,6 +25,8 @@ pub struct JitHart {
     absent: Box<[Absent]>,
     /// When that was last emptied, see `Inner::published`.
     published: u64,
+    /// Where compiled code was entered, and for how long.
+    spent: Spent,
     /// `Inner::forks` when it was made.
     forks: u32,
 }
@@ -69,6 +72,7 @@ impl JitHart {
             epoch,
             absent: vec![Absent::NONE; ABSENT_SLOTS].into(),
             published,
+            spent: Spent::new(),
             forks,
         };
         hart.context().strays = strays;
@@ -130,7 +134,16 @@ impl JitHart {
                 break Exit::Missing;
             };
             computed = false;
-            let code = self.enter(function, entry, limit);
+            let code = match self.spent.is_due() {
+                false => self.enter(function, entry, limit),
+                true => {
+                    let entered = host::ticks();
+                    let code = self.enter(function, entry, limit);
+                    self.spent
+                        .add(function, host::ticks().saturating_sub(entered));
+                    code
+                }
+            };
             if code == code::REPLAY {
                 self.compute_again();
             }
@@ -187,6 +200,24 @@ impl JitHart {
                 compute(self.state_mut(), &jit.inner().space, pc, decoded.insn);
             }
         }
+    }
+
+    /// Nanoseconds that compiled code ran after it was entered at the region that begins at host address
+    /// `function`.
+    pub fn spent_on(&self, function: u64) -> u64 {
+        self.spent.on(function)
+    }
+
+    /// If compiled code has run long since it was entered at the region of `pc`, or since this was last
+    /// asked: where its host code begins.
+    pub fn ran_long(&mut self, pc: u64) -> Option<u64> {
+        let (function, _) = self.find(pc)?;
+        self.spent.is_long(function).then_some(function)
+    }
+
+    /// Counts anew how long compiled code runs that is entered at a region.
+    pub fn forget_spent(&mut self, function: u64) {
+        self.spent.forget(function);
     }
 
     /// Whether there is code at `pc`.

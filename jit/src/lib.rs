@@ -9,6 +9,7 @@
 //! code at other times.
 
 mod analysis;
+mod anchors;
 mod background;
 mod code;
 mod compiler;
@@ -27,6 +28,7 @@ mod jit_hart;
 mod options;
 mod portable;
 mod request;
+mod spent;
 mod strays;
 mod strips;
 mod system_hart;
@@ -43,7 +45,7 @@ pub use jit::Jit;
 pub use jit_hart::JitHart;
 pub use options::{Compute, Options, Stats};
 pub use portable::{Installed, Portable};
-pub use request::{Arrivals, Request};
+pub use request::{Heat, Request};
 pub use system_hart::{SystemExit, SystemHart};
 pub use system_jit::SystemJit;
 pub use system_kept::Candidate;

@@ -35,6 +35,14 @@ pub enum Request {
 const PATIENCE: u32 = 1000;
 /// Arrivals to wait for whenever something waits. The first one is the present one.
 const LEAST: u32 = 16;
+/// Into so many parts what is to be waited for is divided: after each the region that is waited for
+/// may have run for so long that compiling it again pays already.
+const LOOKS: u32 = 32;
+/// So many times as long as compiling it takes: what is found first of a function is often a loop in
+/// the middle of it, and slower than it could be.
+const PAYS: u64 = 10;
+/// Nanoseconds for compiling one guest instruction, about.
+const COMPILING: u64 = 15_000;
 /// A region that is cheaper is compiled again at once when others join it.
 const WORTH_WAITING: u32 = 64;
 
@@ -44,20 +52,30 @@ pub struct Asked {
     /// Addresses inside regions. They may have become hot before the region was compiled, and
     /// never be reached from outside again.
     inside: FxHashSet<u64>,
-    /// Addresses that lead into a region.
-    into: FxHashMap<RegionId, FxHashSet<u64>>,
+    /// Addresses that lead into a region, and how many arrivals at them have been waited for.
+    into: FxHashMap<RegionId, FxHashMap<u64, u32>>,
     /// Addresses inside regions that compiled code jumped to, by an address that it computed, and
     /// did not find as an entry; and how often. The cases of a switch are such.
     targets: FxHashMap<u64, u32>,
     /// Such jumps from region to region.
     pub(crate) strays: Strays,
+    /// How large a region would be that begins at an address and leads into code that ran long.
+    leads: FxHashMap<u64, usize>,
     /// Where loops begin that were interpreted for a while, and whether they ran few rounds at a
     /// time.
     short: FxHashMap<u64, bool>,
 }
 
-/// Says how often the interpreter arrived at a block that begins at an address.
-pub type Arrivals<'a> = &'a dyn Fn(u64) -> Option<u64>;
+/// How often code runs.
+pub struct Heat<'a> {
+    /// How often the interpreter arrived at a block that begins at an address.
+    pub arrivals: &'a dyn Fn(u64) -> Option<u64>,
+    /// Whether it ever did. What never ran is not compiled.
+    pub ran: &'a dyn Fn(u64) -> bool,
+    /// For how many nanoseconds compiled code ran after it was entered at the region that begins at
+    /// a host address.
+    pub spent: &'a dyn Fn(u64) -> u64,
+}
 
 /// A loop is judged by so many rounds at least.
 const ENOUGH_ROUNDS: u64 = 100;
@@ -67,7 +85,8 @@ const SHORT: u64 = 24;
 
 impl Asked {
     /// Notes which loops of a region are short.
-    fn judge(&mut self, region: &Region, arrivals: Arrivals<'_>) {
+    fn judge(&mut self, region: &Region, heat: &Heat<'_>) {
+        let arrivals = heat.arrivals;
         let edges = |block: &Block| {
             let start = block.start;
             block.successors().map(move |next| (start, next)).collect()
@@ -90,7 +109,7 @@ impl Asked {
 
 impl Inner {
     /// See [`Jit::request_hot`](crate::Jit::request_hot).
-    pub fn request(self: &Arc<Self>, pc: u64, arrivals: Arrivals<'_>) -> Request {
+    pub fn request(self: &Arc<Self>, pc: u64, heat: &Heat<'_>) -> Request {
         let table = lock(&self.table);
         if table.entry(pc).is_some() {
             return Request::Ready;
@@ -117,7 +136,7 @@ impl Inner {
             replaced.push(owner);
         }
         let epoch = self.space.stale_epoch();
-        let mut region = self.discover(&table, pc, &replaced);
+        let mut region = self.discover(&table, pc, &replaced, heat.ran);
         if let Some(kept) = self.kept_within(&region) {
             return Request::Kept(kept);
         }
@@ -140,8 +159,11 @@ impl Inner {
             let mut wait = 0;
             for &id in &neighbours {
                 let cost = self.cost(&table, id);
-                if asked.into.entry(id).or_default().insert(pc) && cost >= WORTH_WAITING {
-                    wait = wait.max(cost);
+                let waited = asked.into.entry(id).or_default().entry(pc).or_default();
+                if cost >= WORTH_WAITING && *waited < cost && !self.has_paid(&table, id, 0, heat) {
+                    let more = (cost / LOOKS).max(LEAST);
+                    *waited = waited.saturating_add(more);
+                    wait = wait.max(more);
                 }
             }
             drop(asked);
@@ -149,7 +171,7 @@ impl Inner {
                 return Request::Later(wait.max(LEAST));
             }
             replaced.append(&mut neighbours);
-            region = self.discover(&table, pc, &replaced);
+            region = self.discover(&table, pc, &replaced, heat.ran);
             if let Some(kept) = self.kept_within(&region) {
                 return Request::Kept(kept);
             }
@@ -161,9 +183,42 @@ impl Inner {
         for id in &replaced {
             asked.into.remove(id);
         }
-        asked.judge(&region, arrivals);
+        asked.judge(&region, heat);
         drop(asked);
         self.begin(table, region, replaced, epoch, true)
+    }
+
+    /// The interpreter came from `lead`, where there is no code, to `into`, where there is. If the
+    /// region there has run for long enough since it was compiled, both become one: what is found
+    /// first of a function is often a loop in the middle of it, long before its beginning is hot.
+    /// Whether the time that it ran has been used up for that, or for finding that it cannot be.
+    pub fn lead_in(self: &Arc<Self>, lead: u64, into: u64, heat: &Heat<'_>) -> bool {
+        let table = lock(&self.table);
+        let Some(owner) = table.owner(into).filter(|&id| !table.is_compiling(id)) else {
+            return false;
+        };
+        let known = lock(&self.asked).leads.get(&lead).copied();
+        if table.owner(lead).is_some()
+            || self.options.one_block
+            || !self.has_paid(&table, owner, known.unwrap_or(0), heat)
+        {
+            return false;
+        }
+        let epoch = self.space.stale_epoch();
+        let region = self.discover(&table, lead, &[owner], heat.ran);
+        lock(&self.asked).leads.insert(lead, region.len());
+        if !self.has_paid(&table, owner, region.len(), heat) {
+            return false;
+        }
+        let fits = region.len() <= self.options.region_size && leads_to(&region, lead, into);
+        if fits && self.kept_within(&region).is_none() {
+            let mut asked = lock(&self.asked);
+            asked.into.remove(&owner);
+            asked.judge(&region, heat);
+            drop(asked);
+            self.begin(table, region, vec![owner], epoch, true);
+        }
+        true
     }
 
     /// Has a region compiled that takes the place of others. `anew`: whether that makes it dearer
@@ -216,8 +271,15 @@ impl Inner {
         }
     }
 
-    /// Finds the region around `pc` and the entries of the replaced regions that it still needs.
-    pub(crate) fn discover(&self, table: &Table, pc: u64, replaced: &[RegionId]) -> Region {
+    /// Finds the region around `pc` and the entries of the replaced regions that it still needs: of
+    /// code that `ran` holds for, or that is part of those.
+    pub(crate) fn discover(
+        &self,
+        table: &Table,
+        pc: u64,
+        replaced: &[RegionId],
+        ran: &dyn Fn(u64) -> bool,
+    ) -> Region {
         let mut entries = vec![pc];
         let asked = lock(&self.asked);
         for id in replaced {
@@ -227,7 +289,7 @@ impl Inner {
                     .into_iter()
                     .flat_map(|record| &record.shape.entries),
             );
-            entries.extend(asked.into.get(id).into_iter().flatten());
+            entries.extend(asked.into.get(id).into_iter().flat_map(FxHashMap::keys));
             entries.extend(
                 asked
                     .targets
@@ -243,7 +305,8 @@ impl Inner {
             other || one_block && at != pc
         };
         let size = self.options.region_size;
-        let mut region = Region::discover(&entries, size, foreign, |va| {
+        let wanted = |at: u64| ran(at) || table.owner(at).is_some_and(|id| replaced.contains(&id));
+        let mut region = Region::discover_within(&entries, size, foreign, wanted, |va| {
             if watched.insert(va >> memory::PAGE_BITS) {
                 self.space.watch_code(&[va >> memory::PAGE_BITS]);
             }
@@ -310,6 +373,17 @@ impl Inner {
         self.halved(PATIENCE, LEAST_PATIENCE)
     }
 
+    /// Whether a region ran for so long since it was compiled that compiling it again pays, or one of
+    /// `size` instructions in its place, if that is more.
+    fn has_paid(&self, table: &Table, id: RegionId, size: usize, heat: &Heat<'_>) -> bool {
+        let found = table.region(id).zip(table.function(id));
+        found.is_some_and(|(record, function)| {
+            let size = record.shape.size.max(size) as u64;
+            let price = COMPILING * size * PAYS << record.version.min(8);
+            (heat.spent)(function) >= price
+        })
+    }
+
     /// What compiling region `id` again costs, in arrivals that the interpreter had better deal
     /// with: it rises with every time.
     fn cost(&self, table: &Table, id: RegionId) -> u32 {
@@ -319,4 +393,19 @@ impl Inner {
             (record.shape.size as u32 * price).saturating_mul(1 << record.version.min(8))
         })
     }
+}
+
+/// Whether control can go from a block of a region to another without leaving it.
+fn leads_to(region: &Region, from: u64, to: u64) -> bool {
+    let mut seen = FxHashSet::from_iter([from]);
+    let mut stack = vec![from];
+    while let Some(start) = stack.pop() {
+        if start == to {
+            return true;
+        }
+        let block = region.block(start);
+        let nexts = block.into_iter().flat_map(|block| block.successors());
+        stack.extend(nexts.filter(|&next| seen.insert(next)));
+    }
+    false
 }

@@ -104,7 +104,7 @@ impl Inner {
         });
         drop(asked);
         let epoch = self.space.stale_epoch();
-        let region = self.discover(&table, to, &replaced);
+        let region = self.discover(&table, to, &replaced, &|_| false);
         // A page may have changed meanwhile: then these regions are about to be dropped.
         let is_there = |&pc: &u64| region.block(pc).is_some_and(|b| !b.insns.is_empty());
         if region.entries.iter().all(is_there) && self.kept_within(&region).is_none() {

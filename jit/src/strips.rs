@@ -94,18 +94,12 @@ impl Graph {
             }
         }
         let entry = std::mem::take(&mut self.nodes[header].entry);
+        let end = End::Strip(self.strips.len());
         self.nodes.push(Node {
-            start: self.nodes[header].start,
-            steps: Vec::new(),
-            end: End::Strip(self.strips.len()),
             // What is visited last comes next in the order.
             ways: vec![header, free],
             entry,
-            header: false,
-            body: Vec::new(),
-            preds: Vec::new(),
-            free: false,
-            over: None,
+            ..Node::new(self.nodes[header].start, end)
         });
         self.strips.push(plan);
         for &id in body {
@@ -123,7 +117,7 @@ impl Graph {
 
 impl Node {
     /// Leads its edges elsewhere.
-    fn redirect(&mut self, nodes: &HashMap<NodeId, NodeId>) {
+    pub(crate) fn redirect(&mut self, nodes: &HashMap<NodeId, NodeId>) {
         let moved = |id: &mut NodeId| {
             if let Some(&to) = nodes.get(id) {
                 *id = to;

@@ -93,6 +93,12 @@ impl Table {
         self.regions.get(&id)
     }
 
+    /// Where a region's host code begins.
+    pub fn function(&self, id: RegionId) -> Option<u64> {
+        let links = self.regions.get(&id)?.links.as_ref()?;
+        links.descriptors.first().map(|first| first.function)
+    }
+
     /// Whether a region has instructions in any of these ranges of addresses.
     pub fn overlaps(&self, blocks: &[(u64, u64)]) -> bool {
         blocks.iter().any(|&(start, end)| {

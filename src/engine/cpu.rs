@@ -6,7 +6,7 @@ use crate::translations::Kept;
 use frontend::block::Block;
 use hart::HartState;
 use interp::Interp;
-use jit::{Installed, Jit, JitHart, Poll, Request};
+use jit::{Heat, Installed, Jit, JitHart, Poll, Request};
 use linux::{Cpu, Kick, Stop};
 use memory::UserSpace;
 use rustc_hash::FxHashSet;
@@ -45,6 +45,8 @@ pub struct EngineCpu {
     refused: FxHashSet<u64>,
     /// Executions of a block before the region around it is compiled.
     threshold: u64,
+    /// Where the interpreter took over from compiled code last.
+    lead: Option<u64>,
 }
 
 /// Who owns the hart's state: compiled code works on it in place.
@@ -135,6 +137,7 @@ impl EngineCpu {
             kept: None,
             refused: FxHashSet::default(),
             threshold,
+            lead: None,
         };
         cpu.use_kept();
         cpu
@@ -198,7 +201,10 @@ impl EngineCpu {
                     _ => Step::Single,
                 }
             }
-            jit::Exit::Missing => Step::Interpret,
+            jit::Exit::Missing => {
+                self.lead = Some(hart.state().pc);
+                Step::Interpret
+            }
             jit::Exit::Limit => Step::Finish,
             jit::Exit::Poll => Step::Poll,
             jit::Exit::Interpret => Step::Single,
@@ -251,6 +257,7 @@ impl EngineCpu {
             && hart.is_compiled(pc)
         {
             self.interp.set_countdown(&self.engine.space, pc, 1);
+            self.lead_in(pc);
             return Step::Compiled;
         }
         let jit = jit.clone();
@@ -304,14 +311,9 @@ impl EngineCpu {
 
     /// Asks for code at `pc`; what was kept of the code that it leads to comes first.
     fn request(&self, jit: &Jit, pc: u64) -> Request {
-        let space = &*self.engine.space;
-        let arrivals = |pc: u64| {
-            let page = hart::Memory::code_page(space, pc).ok()?;
-            let left = self.interp.countdown(page, pc)?;
-            self.threshold.checked_sub(left)
-        };
         loop {
-            match (jit.request_hot(pc, &arrivals), &self.kept) {
+            let request = self.with_heat(|heat| jit.request_hot(pc, heat));
+            match (request, &self.kept) {
                 (Request::Kept(at), Some(kept)) => {
                     if kept.install(at, |portable| jit.install(portable)) == Installed::Busy {
                         return Request::Queued;
@@ -320,6 +322,50 @@ impl EngineCpu {
                 (request, _) => return request,
             }
         }
+    }
+
+    /// The interpreter has come to code at `pc`. If that has run long, has it compiled together with
+    /// what led there.
+    fn lead_in(&mut self, pc: u64) {
+        let (Some(lead), Some(jit)) = (self.lead.take(), self.engine.jit.clone()) else {
+            return;
+        };
+        let Hart::Compiled(hart) = &mut self.hart else {
+            return;
+        };
+        let Some(function) = hart.ran_long(pc) else {
+            return;
+        };
+        if self.with_heat(|heat| jit.lead_in(lead, pc, heat)) {
+            self.interp
+                .set_countdown(&self.engine.space, lead, LOOK_AGAIN);
+            if let Hart::Compiled(hart) = &mut self.hart {
+                hart.forget_spent(function);
+            }
+        }
+    }
+
+    /// Calls the compiler with what is known of how often code runs.
+    fn with_heat<T>(&self, ask: impl FnOnce(&Heat<'_>) -> T) -> T {
+        let space = &*self.engine.space;
+        let arrivals = |pc: u64| {
+            let page = hart::Memory::code_page(space, pc).ok()?;
+            let left = self.interp.countdown(page, pc)?;
+            self.threshold.checked_sub(left)
+        };
+        let ran = |pc: u64| {
+            let page = hart::Memory::code_page(space, pc).ok();
+            page.is_some_and(|page| self.interp.countdown(page, pc).is_some())
+        };
+        let spent = |function: u64| match &self.hart {
+            Hart::Compiled(hart) => hart.spent_on(function),
+            Hart::Interpreted(_) => 0,
+        };
+        ask(&Heat {
+            arrivals: &arrivals,
+            ran: &ran,
+            spent: &spent,
+        })
     }
 }
 

@@ -46,7 +46,7 @@ pub struct EngineOptions {
 impl EngineOptions {
     /// Arrivals at a block after which compiling it pays: measured on python3, whose code is large;
     /// see ARCHITECTURE.md, "Costs, measured".
-    pub const THRESHOLD: u64 = 10_000;
+    pub const THRESHOLD: u64 = 4000;
 
     /// The default options of an engine. `exact` counts every instruction, so that a run can be
     /// stopped at a count and repeated bit for bit.

@@ -130,9 +130,10 @@ pub fn boxes(step: &Step) -> Option<bool> {
     (step.defs() >> 32 != 0).then_some(single)
 }
 
-fn effect(id: NodeId, node: &Node, window: &Window, guarded: bool, recipes: bool) -> Effect {
+fn effect(id: NodeId, node: &Node, stored: &Window, guarded: bool, recipes: bool) -> Effect {
     let mut effect = Effect::default();
-    let mut window = *window;
+    let mut window = stored.at_start(id, node);
+    effect.stores = node.anchor && stored.0.is_none();
     for (index, step) in node.steps.iter().enumerate() {
         let asks = guarded && asks_guard(step.insn);
         let uses = step.uses() | if asks { GUARD } else { 0 };

@@ -38,6 +38,15 @@ impl Origin {
 pub struct Window(pub Option<Origin>);
 
 impl Window {
+    /// What is in force behind the start of a node, given what is on all ways to it: an anchor makes
+    /// a checkpoint if there is none.
+    pub fn at_start(self, id: NodeId, node: &Node) -> Window {
+        match self.0 {
+            None if node.anchor => Window(Some(Origin::start(id))),
+            _ => self,
+        }
+    }
+
     /// Follows the step at `at`, which is in `node`. Whether a checkpoint must be made before it.
     pub fn step(&mut self, at: Origin, node: &Node) -> bool {
         let insn = node.steps[at.step].insn;
@@ -85,7 +94,7 @@ pub fn analyze(graph: &Graph) -> Vec<Window> {
                 (earlier || *origin == Origin::start(id)) && !node.free
             };
             let window = Window(merged.0.filter(usable));
-            let mut after = window;
+            let mut after = window.at_start(id, node);
             for index in 0..node.steps.len() {
                 after.step(
                     Origin {

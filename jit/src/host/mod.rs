@@ -18,7 +18,7 @@ mod arena_macos;
 #[cfg(target_arch = "aarch64")]
 pub use aarch64::{
     CONTEXT_IN_FRAME, CONTEXT_REGISTER, FRAME_REGISTER, collect_flags, enter, float_control, leave,
-    raised,
+    raised, ticks,
 };
 #[cfg(target_os = "linux")]
 pub use arena_linux::Arena;
@@ -27,7 +27,7 @@ pub use arena_macos::Arena;
 #[cfg(target_arch = "x86_64")]
 pub use x86_64::{
     CONTEXT_IN_FRAME, CONTEXT_REGISTER, FRAME_REGISTER, collect_flags, enter, float_control, leave,
-    raised,
+    raised, ticks,
 };
 
 /// CPU time of this thread so far, in nanoseconds. A clock on the wall would count what other

@@ -137,7 +137,13 @@ impl Translator<'_, '_> {
     fn edge(&mut self, target: Target) -> Block {
         match target {
             Target::Node(id) if self.next_round(id).is_none() && self.is_met(id) => self.blocks[id],
-            Target::Node(_) | Target::Outside(_) => self.b.create_block(),
+            Target::Node(_) => self.b.create_block(),
+            // What is not part of the region mostly never ran.
+            Target::Outside(_) => {
+                let block = self.b.create_block();
+                self.b.set_cold_block(block);
+                block
+            }
         }
     }
 

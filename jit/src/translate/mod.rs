@@ -340,6 +340,16 @@ impl Translator<'_, '_> {
             unchecked: sticky::Unchecked::default(),
             node: id,
         };
+        if node.anchor && window.0.is_none() {
+            let recipe = self.flush(node, 0);
+            self.now.window = window.at_start(id, node);
+            self.now.checkpoint = Checkpoint {
+                recipe,
+                ..Checkpoint::complete(node.start)
+            };
+            self.checkpoints
+                .insert(Origin::start(id), self.now.checkpoint);
+        }
         if let End::Strip(strip) = node.end {
             self.begin_strip(node.start);
             return self.strip(id, &graph.strips[strip]);
