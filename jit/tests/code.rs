@@ -243,3 +243,79 @@ fn a_forked_child_compiles_for_itself() {
     assert_eq!(jit.request(CODE + 64), Request::Ready);
     assert_eq!(run(&mut hart).1, 1);
 }
+
+/// How hot code is, where everything ran but what lies at `cold`, and compiled code ran for ever.
+fn with_cold<T>(cold: u64, ask: impl FnOnce(&jit::Heat<'_>) -> T) -> T {
+    ask(&jit::Heat {
+        arrivals: &|_| None,
+        ran: &|pc| pc != cold,
+        spent: &|_| u64::MAX,
+    })
+}
+
+#[test]
+fn what_never_ran_is_not_compiled_and_comes_in_when_it_does() {
+    let ecall = decode::decode(0x73).unwrap().insn;
+    // if (a0 != 0) goto rare; a1 = 1; end: ecall; rare: a1 = 2; goto end
+    let code = assemble(&[
+        bne(10, 0, 12),
+        addi(11, 0, 1),
+        ecall,
+        addi(11, 0, 2),
+        jump(-8),
+    ]);
+    let rare = CODE + 12;
+    let space = space(&code);
+    let jit = Jit::new(options(false), space.clone()).unwrap();
+    let mut hart = jit.hart();
+    let asked = with_cold(rare, |heat| jit.request_hot(CODE, heat));
+    assert_eq!(asked, Request::Ready);
+    assert_eq!(jit.region(rare), None);
+    let run = |hart: &mut jit::JitHart, a0: u64| {
+        *hart.state_mut() = start();
+        hart.state_mut().x[10] = a0;
+        let exit = hart.run(u64::MAX);
+        (exit, hart.state().x[11], hart.state().pc)
+    };
+    let (exit, a1, _) = run(&mut hart, 0);
+    assert!(is_trap(exit) && a1 == 1);
+    assert_eq!(run(&mut hart, 1), (Exit::Missing, 0, rare));
+    // Once it has run it is asked for like anything else, and joins what it leads to.
+    let asked = |jit: &Jit| with_cold(0, |heat| jit.request_hot(rare, heat));
+    while asked(&jit) != Request::Ready {}
+    let (exit, a1, _) = run(&mut hart, 1);
+    assert!(is_trap(exit) && a1 == 2);
+    assert_eq!(jit.region(rare), jit.region(CODE));
+}
+
+#[test]
+fn what_leads_into_a_loop_that_ran_long_is_compiled_with_it() {
+    let ecall = decode::decode(0x73).unwrap().insn;
+    // a1 = 5; do { a0 += a1; a1 -= 1 } while (a1 != 0); ecall
+    let code = assemble(&[
+        addi(11, 0, 5),
+        add(10, 10, 11),
+        addi(11, 11, -1),
+        bne(11, 0, -8),
+        ecall,
+    ]);
+    let space = space(&code);
+    let jit = Jit::new(options(false), space.clone()).unwrap();
+    let mut hart = jit.hart();
+    assert_eq!(jit.request(CODE + 4), Request::Ready);
+    let never = jit::Heat {
+        arrivals: &|_| None,
+        ran: &|_| true,
+        spent: &|_| 0,
+    };
+    assert!(!jit.lead_in(CODE, CODE + 4, &never), "it has not paid yet");
+    assert!(!jit.contains(CODE));
+    assert!(with_cold(0, |heat| jit.lead_in(CODE, CODE + 4, heat)));
+    assert!(jit.contains(CODE));
+    *hart.state_mut() = start();
+    hart.state_mut().x[10] = 0;
+    assert!(is_trap(hart.run(u64::MAX)));
+    assert_eq!(hart.state().x[10], 15);
+    // What does not lead there stays apart.
+    assert!(!with_cold(0, |heat| jit.lead_in(CODE + 4, CODE, heat)));
+}
