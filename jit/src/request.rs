@@ -379,7 +379,7 @@ impl Inner {
         let found = table.region(id).zip(table.function(id));
         found.is_some_and(|(record, function)| {
             let size = record.shape.size.max(size) as u64;
-            let price = COMPILING * size * PAYS << record.version.min(8);
+            let price = (COMPILING * size * PAYS) << record.version.min(8);
             (heat.spent)(function) >= price
         })
     }

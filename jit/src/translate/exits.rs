@@ -108,9 +108,47 @@ impl Translator<'_, '_> {
 
     pub(super) fn leave_to(&mut self, code: u64, pc: Value) {
         self.finish();
-        self.b.ins().store(trusted(), pc, self.context, offset::PC);
         let code = self.b.ins().iconst(types::I64, code as i64);
-        self.b.ins().return_(&[code]);
+        let way_out = match self.way_out {
+            Some(way_out) => way_out,
+            None => self.shared(2),
+        };
+        self.way_out = Some(way_out);
+        self.b.ins().jump(way_out, &[pc.into(), code.into()]);
+    }
+
+    /// A block for what happens rarely and in many places, with so many parameters.
+    fn shared(&mut self, parameters: usize) -> Block {
+        let block = self.b.create_block();
+        self.b.set_cold_block(block);
+        for _ in 0..parameters {
+            self.b.append_block_param(block, types::I64);
+        }
+        block
+    }
+
+    /// Emits what rare exits have in common: most of an exit's code.
+    pub(super) fn shared_exits(&mut self) {
+        if let Some(way_out) = self.way_out {
+            self.b.switch_to_block(way_out);
+            let parameters = self.b.block_params(way_out).to_vec();
+            if let [pc, code] = parameters[..] {
+                self.b.ins().store(trusted(), pc, self.context, offset::PC);
+                self.b.ins().return_(&[code]);
+            }
+        }
+        if let Some(way_on) = self.way_on {
+            self.b.switch_to_block(way_on);
+            let parameters = self.b.block_params(way_on).to_vec();
+            if let [descriptor, sp, a0] = parameters[..] {
+                self.enter_region_with(
+                    descriptor,
+                    offset_of!(Descriptor, function) as i32,
+                    offset_of!(Descriptor, entry) as i32,
+                    (sp, a0),
+                );
+            }
+        }
     }
 
     /// Goes on at `pc` in another region.
@@ -146,6 +184,17 @@ impl Translator<'_, '_> {
         let slot = self.linker.slot(pc, self.b.func);
         let slot = self.b.ins().symbol_value(types::I64, slot);
         let descriptor = self.b.ins().load(types::I64, trusted(), slot, 0);
+        if self.cold {
+            let way_on = match self.way_on {
+                Some(way_on) => way_on,
+                None => self.shared(3),
+            };
+            self.way_on = Some(way_on);
+            let (sp, a0) = (self.read(X::SP.index()), self.read(X::A0.index()));
+            let arguments = [descriptor.into(), sp.into(), a0.into()];
+            self.b.ins().jump(way_on, &arguments);
+            return;
+        }
         self.enter_region(
             descriptor,
             offset_of!(Descriptor, function) as i32,
@@ -186,10 +235,20 @@ impl Translator<'_, '_> {
 
     /// The tail call itself. sp and a0 go along in host registers.
     fn enter_region(&mut self, from: Value, function: i32, entry: i32) {
-        let function = self.b.ins().load(types::I64, trusted(), from, function);
-        let entry = self.b.ins().load(types::I64, trusted(), from, entry);
         let sp = self.read(X::SP.index());
         let a0 = self.read(X::A0.index());
+        self.enter_region_with(from, function, entry, (sp, a0));
+    }
+
+    fn enter_region_with(
+        &mut self,
+        from: Value,
+        function: i32,
+        entry: i32,
+        (sp, a0): (Value, Value),
+    ) {
+        let function = self.b.ins().load(types::I64, trusted(), from, function);
+        let entry = self.b.ins().load(types::I64, trusted(), from, entry);
         self.b
             .ins()
             .return_call_indirect(self.region, function, &[self.context, entry, sp, a0]);

@@ -120,7 +120,13 @@ impl Translator<'_, '_> {
             let direct = matches!(target, Target::Node(id) if self.blocks[id] == block);
             if !direct {
                 self.b.seal_block(block);
-                self.aside(block, |t| t.jump(target));
+                let rare = matches!(target, Target::Outside(_));
+                self.aside(block, |t| {
+                    let cold = t.cold;
+                    t.cold |= rare;
+                    t.jump(target);
+                    t.cold = cold;
+                });
             }
         }
     }

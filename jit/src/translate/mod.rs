@@ -170,6 +170,10 @@ pub(crate) struct Translator<'a, 'f> {
     raising: Vec<(ir::Inst, u64)>,
     /// Blocks that end by taking the flags out of the host's register.
     barriers: Vec<ir::Block>,
+    /// What all ways back to `JitHart::run` have in common: stores the pc, and returns a code.
+    way_out: Option<ir::Block>,
+    /// What rare ways to other regions have in common.
+    way_on: Option<ir::Block>,
     /// Guest instructions whose operands are made opaque, because Cranelift would move them.
     pinned: &'a HashSet<u64>,
     /// Whether what is being emitted happens rarely: blocks are laid out away from the others.
@@ -259,6 +263,8 @@ pub fn translate(
         skipping: Vec::new(),
         raising: Vec::new(),
         barriers: Vec::new(),
+        way_out: None,
+        way_on: None,
         pinned,
         cold: false,
         error: None,
@@ -305,6 +311,7 @@ impl Translator<'_, '_> {
             }
             self.node(id);
         }
+        self.shared_exits();
         // A node that nothing reaches is in no order; its block is empty and never inserted.
         self.b.seal_all_blocks();
     }
