@@ -268,7 +268,12 @@ fn a_loop_that_was_seen_to_run_few_rounds_has_no_copy() {
             _ if pc == outer => Some(times),
             _ => None,
         };
-        jit.request_hot(CODE, &arrivals);
+        let heat = jit::Heat {
+            arrivals: &arrivals,
+            ran: &|_| true,
+            spent: &|_| 0,
+        };
+        jit.request_hot(CODE, &heat);
         assert_eq!(
             looks_at_pages(&jit),
             copied,
