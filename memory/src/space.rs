@@ -83,6 +83,27 @@ impl UserSpace {
     /// permits that: compiled code then adds nothing to an address. What lies below the window is
     /// the host's inaccessible first pages, and the end of its address space, which is the kernel's.
     pub fn reserve() -> Result<UserSpace, Error> {
+        let space = UserSpace::reserve_at(true)?;
+        match space.base.is_null() && space.sees_the_kernel() {
+            true => {
+                drop(space);
+                UserSpace::reserve_at(false)
+            }
+            false => Ok(space),
+        }
+    }
+
+    /// Whether what lies below the window can be read. Old x86-64 systems show programs one page of the
+    /// kernel's; everything else there is its own.
+    fn sees_the_kernel(&self) -> bool {
+        const VSYSCALL: u64 = 10 << 20;
+        let host = self.base.wrapping_sub(VSYSCALL as usize);
+        // SAFETY: it only loads, and the space is registered, so that a fault is recovered from.
+        unsafe { <u8 as crate::word::private::Guarded>::load(host) }.is_some()
+    }
+
+    /// See [`UserSpace::reserve`]. `own`: whether the host's own addresses may be taken.
+    fn reserve_at(own: bool) -> Result<UserSpace, Error> {
         if pages::page_size() != PAGE as usize {
             return Err(Error::HostPageSize {
                 found: pages::page_size(),
@@ -92,9 +113,10 @@ impl UserSpace {
         let what = "reserve the guest's address space";
         let flags = FlagTable::new().map_err(Error::host(what))?;
         let log = StaleLog::new().map_err(Error::host(what))?;
-        let own = (LIMIT + GUARD - MIN_ADDRESS) as usize;
-        let (reservation, reserved, base) = match pages::reserve_at(MIN_ADDRESS as usize, own) {
-            Some(reservation) => (reservation, own, 0),
+        let bytes = (LIMIT + GUARD - MIN_ADDRESS) as usize;
+        let reservation = own.then(|| pages::reserve_at(MIN_ADDRESS as usize, bytes));
+        let (reservation, reserved, base) = match reservation.flatten() {
+            Some(reservation) => (reservation, bytes, 0),
             None => {
                 let reserved = RESERVED as usize;
                 let reservation = pages::reserve(reserved).map_err(Error::host(what))?;
