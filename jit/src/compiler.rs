@@ -490,6 +490,8 @@ impl Compiler {
             floats: piece.floats,
             guest: Vec::new(),
             code: piece.code.to_vec(),
+            targets: region.targets.clone(),
+            callees: region.callees.clone(),
             alignment: piece.alignment,
             holes: holes?,
             jumps: piece.translated.jumps.clone(),

@@ -32,6 +32,9 @@ pub struct Portable {
     /// Host code, with holes for addresses.
     #[serde(skip)]
     pub code: Vec<u8>,
+    /// Where its computed jumps are known to lead, and what its calls by a register call.
+    pub(crate) targets: Vec<u64>,
+    pub(crate) callees: Vec<(u64, Vec<u64>)>,
     pub(crate) alignment: u64,
     pub(crate) holes: Vec<Hole>,
     /// Where its jumps lead.
@@ -174,6 +177,8 @@ impl Portable {
             size: self.size,
             blocks: self.blocks.clone(),
             pages,
+            targets: self.targets.clone(),
+            callees: self.callees.clone(),
         }
     }
 

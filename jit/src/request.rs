@@ -327,25 +327,38 @@ impl Inner {
             .map(|b| b.end)
             .collect();
         let asked = lock(&self.asked);
+        // What the replaced regions knew was perhaps found out by an earlier run.
+        let was_led_to = |at: &u64| {
+            let mut replaced = replaced.iter().filter_map(|&id| table.region(id));
+            asked.strays.led_to(*at) || replaced.any(|record| record.shape.targets.contains(at))
+        };
         region.entries.retain(|entry| {
             *entry == pc
                 || asked.targets.contains_key(entry)
                 || asked.inside.contains(entry)
                 || returns.contains(entry)
                 || !inside.contains(entry)
+                || was_led_to(entry)
                 || table.is_jumped_to(*entry, replaced)
         });
         let entries = region.entries.iter().copied();
         region.targets = entries
-            .filter(|at| asked.strays.led_to(*at) || asked.targets.contains_key(at))
+            .filter(|at| asked.targets.contains_key(at) || was_led_to(at))
             .collect();
+        let shapes = replaced.iter().filter_map(|&id| table.region(id));
+        let shapes: Vec<&Shape> = shapes.map(|record| &record.shape).collect();
         let calls = region.blocks.iter();
         let calls = calls.filter(|block| block.flow == Flow::IndirectCall);
         let callees = calls.filter_map(|block| {
             let call = block.last()?;
             let inside = |callee: &u64| region.block(*callee).is_some();
-            let mut callees: Vec<u64> = asked.strays.called_by(call).filter(inside).collect();
+            let known = shapes.iter().flat_map(|shape| &shape.callees);
+            let known = known.filter(|(at, _)| *at == call);
+            let known = known.flat_map(|(_, callees)| callees.iter().copied());
+            let called = asked.strays.called_by(call).chain(known);
+            let mut callees: Vec<u64> = called.filter(inside).collect();
             callees.sort_unstable();
+            callees.dedup();
             (!callees.is_empty()).then_some((call, callees))
         });
         region.callees = callees.collect();

@@ -24,6 +24,10 @@ pub struct Shape {
     pub blocks: Vec<(u64, u64)>,
     /// The numbers of the pages that it lies on.
     pub pages: Vec<u64>,
+    /// See [`Region::targets`].
+    pub targets: Vec<u64>,
+    /// See [`Region::callees`].
+    pub callees: Vec<(u64, Vec<u64>)>,
 }
 
 impl Shape {
@@ -35,6 +39,8 @@ impl Shape {
             size: region.len(),
             blocks: region.blocks.iter().map(bounds).collect(),
             pages: region.pages(),
+            targets: region.targets.clone(),
+            callees: region.callees.clone(),
         }
     }
 }
