@@ -368,7 +368,7 @@ impl Inner {
 
 /// Arrivals that pay for compiling one instruction again. Measured on programs with large functions
 /// and many calls, see ARCHITECTURE.md, "Costs, measured".
-const PRICE: u32 = 64;
+const PRICE: u32 = 160;
 
 /// What is kept pays in later runs too: the price, and [`PATIENCE`], are halved with each run that
 /// kept something, but not below these.

@@ -187,6 +187,26 @@ fn addresses_outside_the_window_trap_with_exact_registers() {
     }
 }
 
+#[test]
+fn floating_point_before_flags_were_cleared_or_the_mode_changed_is_not_done_again() {
+    let mut state = start_with(&[]);
+    state.f[1] = 1f64.to_bits();
+    state.f[2] = 3f64.to_bits();
+    // One flag, and none.
+    for (fcsr, fflags) in [(4, 4), (0, 0)] {
+        let write = Insn::Csrrwi(CsrI {
+            rd: X::ZERO,
+            uimm: fcsr,
+            csr: hart::csr::FCSR,
+        });
+        let program = fails(&[fdiv(4, 1, 2), write, fadd(5, 2, 2)]);
+        let outcome = check(&program, &state);
+        assert_eq!(outcome.state.fflags, fflags);
+        assert_eq!(outcome.state.f[4], (1.0f64 / 3.0).to_bits());
+        assert_eq!(outcome.state.f[5], 6f64.to_bits());
+    }
+}
+
 /// Counts in memory for ever, with a few registers on the way.
 fn counter() -> Vec<Insn> {
     vec![

@@ -53,7 +53,11 @@ pub type Instructions = Vec<(u64, u32)>;
 /// floating point may be among them.
 pub fn find(node: &Node, end: usize, floats: bool) -> Recipe<'_> {
     let steps = &node.steps[..end];
-    let mut again: Vec<bool> = steps.iter().map(|step| computes(step, floats)).collect();
+    // Flags that were cleared since must not be raised again, nor another rounding mode be used.
+    let csr = steps.iter().rposition(|step| is_csr(step.insn.op()));
+    let floats = |index: usize| floats && csr.is_none_or(|csr| index > csr);
+    let computes = |(index, step): (usize, &Step)| computes(step, floats(index));
+    let mut again: Vec<bool> = steps.iter().enumerate().map(computes).collect();
     // Which step last wrote each register before each step.
     let mut last: Vec<[Option<usize>; 64]> = Vec::with_capacity(end + 1);
     let mut now = [None; 64];
