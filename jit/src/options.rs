@@ -4,8 +4,8 @@ use frontend::{Insn, Op};
 use hart::HartState;
 use memory::UserSpace;
 
-/// Executes an instruction that only computes an integer register from others, or from its own
-/// address, which is given: nothing else changes.
+/// Executes an instruction that only computes a register from others, or from its own address, which
+/// is given. Nothing else changes but that floating point raises its flags.
 pub type Compute = fn(&mut HartState, &UserSpace, u64, Insn);
 
 /// How regions are found and compiled.

@@ -290,3 +290,52 @@ fn a_loop_that_goes_around_its_checkpoint_is_polled_too() {
         assert!(hart.state().x[12] > 0);
     }
 }
+
+/// Runs a loop that only calls a function until a poll ends it. No checkpoint is made anywhere, and the
+/// way around leads by a return.
+fn polled_among_calls(code: &[Insn], from: u64, function: u64) {
+    let space = space(&assemble(code));
+    let jit = Jit::new(options(false), space.clone()).unwrap();
+    let mut hart = jit.hart();
+    *hart.state_mut() = start();
+    hart.state_mut().pc = from;
+    let poll = hart.poll();
+    let poller = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        poll.set();
+    });
+    loop {
+        match hart.run(u64::MAX) {
+            Exit::Poll => break,
+            Exit::Missing => assert_eq!(jit.request(hart.state().pc), Request::Ready),
+            other => panic!("{other:?}"),
+        }
+    }
+    poller.join().unwrap();
+    assert!(hart.state().x[12] > 0);
+    assert_eq!(
+        jit.region(from),
+        jit.region(function),
+        "they are one region"
+    );
+}
+
+#[test]
+fn a_loop_that_only_calls_a_function_is_polled() {
+    let call = |imm| Insn::Jal(J { rd: X::RA, imm });
+    let ret = Insn::Jalr(I {
+        rd: X::ZERO,
+        rs1: X::RA,
+        imm: 0,
+    });
+    // The function behind the loop, and before it.
+    let code = [call(8), jump(-4), addi(12, 12, 1), ret];
+    polled_among_calls(&code, CODE, CODE + 8);
+    let code = [addi(12, 12, 1), ret, call(-8), jump(-4)];
+    polled_among_calls(&code, CODE + 8, CODE);
+    // The loop goes back over what is behind the call.
+    let code = [jump(8), jump(4), call(8), jump(-8), addi(12, 12, 1), ret];
+    polled_among_calls(&code, CODE, CODE + 16);
+    let code = [addi(12, 12, 1), ret, jump(8), jump(4), call(-16), jump(-8)];
+    polled_among_calls(&code, CODE + 8, CODE);
+}

@@ -107,8 +107,13 @@ fn is_covered(graph: &Graph, header: NodeId, at: &[Option<usize>]) -> bool {
     for &id in body {
         unseen[id] = at[id].is_none();
     }
-    let mut stack = vec![header];
-    unseen[header] = false;
+    // A way around through a hub comes in behind it: bodies of loops do not hold hubs.
+    let behind_hub = |id: &NodeId| {
+        let preds = &graph.nodes[*id].preds;
+        *id == header || preds.iter().any(|&pred| graph.is_hub(pred))
+    };
+    let mut stack: Vec<NodeId> = body.iter().copied().filter(behind_hub).collect();
+    stack.retain(|&id| std::mem::replace(&mut unseen[id], false));
     while let Some(id) = stack.pop() {
         for next in graph.nodes[id].successors() {
             if next == header {
@@ -120,4 +125,37 @@ fn is_covered(graph: &Graph, header: NodeId, at: &[Option<usize>]) -> bool {
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{End, Node, Target};
+
+    #[test]
+    fn a_loop_whose_way_around_leads_through_a_hub_is_not_covered_for_want_of_ways() {
+        // 0 calls 1, which returns by the hub 2 to 3, which goes back to 0.
+        let to = |id| End::Jump(Target::Node(id));
+        let mut nodes = vec![
+            Node::new(0x1000, to(1)),
+            Node::new(0x2000, End::Computed(2)),
+            Node::new(0x2000, End::Hub { stray: None }),
+            Node::new(0x1004, to(0)),
+        ];
+        nodes[2].ways = vec![3];
+        for (id, pred) in [(1, 0), (2, 1), (3, 2), (0, 3)] {
+            nodes[id].preds.push(pred);
+        }
+        nodes[0].header = true;
+        // Loops are not followed through hubs.
+        nodes[0].body = vec![0, 3];
+        let graph = Graph {
+            nodes,
+            entries: vec![(0x1000, 0)],
+            order: vec![0, 1, 2, 3],
+            strips: Vec::new(),
+        };
+        let polls = analyze(&graph, &[Window(None); 4]);
+        assert!(!polls.is_covered(3), "nobody asks anywhere");
+    }
 }

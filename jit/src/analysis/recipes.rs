@@ -1,9 +1,9 @@
 //! What a checkpoint need not store: registers that the interpreter can compute again.
 //!
 //! A register that was just computed from others, which are unchanged since, is not stored at a
-//! checkpoint, nor checked for being the canonical NaN. Whoever rolls back to it executes those instructions again: the checkpoint's
-//! *recipe*. Addresses and other short-lived values are mostly overwritten before the next
-//! checkpoint, and so are never stored at all.
+//! checkpoint, nor checked for being the canonical NaN. Whoever rolls back to it executes those
+//! instructions again: the checkpoint's *recipe*. Addresses and other short-lived values are mostly
+//! overwritten before the next checkpoint, and so are never stored at all.
 
 use crate::analysis::registers::{accesses, is_csr};
 use crate::graph::{Node, Step};
