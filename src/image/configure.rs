@@ -88,7 +88,8 @@ pub fn run(kernel: &Path, initrd: &Path, disk: &Path, packages: usize) -> Result
         engine: EngineKind::Jit,
         kernel: Some(Image::File(kernel.to_owned())),
         initrd: Some(Image::File(initrd.to_owned())),
-        append: "console=ttyS0 quiet".into(),
+        // A kernel that panics restarts, which ends the machine.
+        append: "console=ttyS0 quiet panic=-1".into(),
         disks: vec![DiskOptions {
             path: disk.to_owned(),
             access: DiskAccess::Write,

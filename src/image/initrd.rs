@@ -149,8 +149,11 @@ fn needed(kernel: &Kernel) -> Result<Vec<(String, Vec<u8>)>, Error> {
         done: &mut Vec<(String, Vec<u8>)>,
         depth: u32,
     ) -> Result<(), Error> {
-        // What is no module is part of the kernel.
-        let Some(path) = files.get(name).filter(|_| depth < 32) else {
+        // What is no module is part of the kernel; or, of algorithms, a name that several have.
+        let generic = format!("{name}_generic");
+        let found = files.get_key_value(name);
+        let found = found.or_else(|| files.get_key_value(&generic));
+        let Some((name, path)) = found.filter(|_| depth < 32) else {
             return Ok(());
         };
         if done.iter().any(|(other, _)| other == name) {
@@ -165,7 +168,7 @@ fn needed(kernel: &Kernel) -> Result<Vec<(String, Vec<u8>)>, Error> {
         for other in depends(&bytes) {
             add(&other, files, done, depth + 1)?;
         }
-        done.push((name.to_owned(), bytes));
+        done.push((name.clone(), bytes));
         Ok(())
     }
     let files = kernel.modules()?;
@@ -177,7 +180,7 @@ fn needed(kernel: &Kernel) -> Result<Vec<(String, Vec<u8>)>, Error> {
 }
 
 /// What a module says it needs: `depends=a,b` among its strings, and what should be there first,
-/// `softdep=pre: c`.
+/// `softdep=pre: c`; an algorithm is called `crypto-c`.
 fn depends(module: &[u8]) -> Vec<String> {
     let strings = module
         .split(|byte| *byte == 0)
@@ -191,6 +194,7 @@ fn depends(module: &[u8]) -> Vec<String> {
         }
     }
     let names = names.into_iter().filter(|name| !name.is_empty());
+    let names = names.map(|name| name.strip_prefix("crypto-").unwrap_or(name));
     names.map(|name| name.replace('-', "_")).collect()
 }
 
@@ -247,7 +251,7 @@ mod tests {
     #[test]
     fn what_a_module_needs_is_read_from_its_strings() {
         let module =
-            b"\x7fELF\0license=GPL\0depends=jbd2,mbcache\0softdep=pre: crc32c post: x\0\xff\0";
+            b"\x7fELF\0license=GPL\0depends=jbd2,mbcache\0softdep=pre: crypto-crc32c post: x\0\xff\0";
         assert_eq!(depends(module), ["jbd2", "mbcache", "crc32c"]);
         assert!(depends(b"depends=\0name=virtio_blk\0").is_empty());
     }
