@@ -230,7 +230,7 @@ fn a_poll_behind_a_checkpoint_ends_a_loop_that_stores() {
     let mut hart = jit.hart();
     *hart.state_mut() = start();
     assert_eq!(jit.request(CODE), Request::Ready);
-    let mut last = 0;
+    let (mut last, mut got_on) = (0, 0);
     for _ in 0..20 {
         let poll = hart.poll();
         let poller = std::thread::spawn(move || {
@@ -250,7 +250,9 @@ fn a_poll_behind_a_checkpoint_ends_a_loop_that_stores() {
         hart.poll().clear();
         let state = *hart.state();
         let counted = space.load::<u64>(DATA).unwrap();
-        assert!(counted > last, "it goes on");
+        // On a busy host it may be asked before it has begun.
+        got_on += u32::from(counted > last);
+        assert!(counted >= last);
         last = counted;
         // Whatever was done is in registers and in memory alike.
         let steps = (state.pc - CODE) / 4;
@@ -260,6 +262,7 @@ fn a_poll_behind_a_checkpoint_ends_a_loop_that_stores() {
             assert_eq!(space.load::<u64>(DATA + 8).unwrap(), 2 * counted);
         }
     }
+    assert!(got_on > 0, "it goes on");
 }
 
 #[test]
