@@ -5,7 +5,7 @@ mod engines;
 #[path = "common/ins.rs"]
 mod ins;
 
-use engines::{Ended, Engine, blocks, compiled, step};
+use engines::{Ended, Engine, blocks, compiled, drafted, step};
 use frontend::compressed::{self, CompressedOp};
 use frontend::{Insn, Op, Rm, decode, disasm};
 use hart::{Cause, HartState, Trap};
@@ -183,7 +183,7 @@ fn check_file(file: &str, engine: Engine) {
 }
 
 macro_rules! files {
-    ($($file:literal $step:ident $interp:ident $jit:ident;)*) => {$(
+    ($($file:literal $step:ident $interp:ident $draft:ident $jit:ident;)*) => {$(
         #[test]
         fn $step() {
             check_file($file, step);
@@ -193,6 +193,10 @@ macro_rules! files {
             check_file($file, blocks);
         }
         #[test]
+        fn $draft() {
+            check_file($file, drafted);
+        }
+        #[test]
         fn $jit() {
             check_file($file, compiled);
         }
@@ -200,18 +204,18 @@ macro_rules! files {
 }
 
 files! {
-    "i" interp_step_i interp_i jit_i;
-    "m" interp_step_m interp_m jit_m;
-    "a" interp_step_a interp_a jit_a;
-    "f" interp_step_f interp_f jit_f;
-    "d" interp_step_d interp_d jit_d;
-    "c" interp_step_c interp_c jit_c;
-    "zicsr" interp_step_zicsr interp_zicsr jit_zicsr;
-    "privileged" interp_step_privileged interp_privileged jit_privileged;
-    "zifencei" interp_step_zifencei interp_zifencei jit_zifencei;
-    "zba" interp_step_zba interp_zba jit_zba;
-    "zbb" interp_step_zbb interp_zbb jit_zbb;
-    "zbs" interp_step_zbs interp_zbs jit_zbs;
+    "i" interp_step_i interp_i draft_i jit_i;
+    "m" interp_step_m interp_m draft_m jit_m;
+    "a" interp_step_a interp_a draft_a jit_a;
+    "f" interp_step_f interp_f draft_f jit_f;
+    "d" interp_step_d interp_d draft_d jit_d;
+    "c" interp_step_c interp_c draft_c jit_c;
+    "zicsr" interp_step_zicsr interp_zicsr draft_zicsr jit_zicsr;
+    "privileged" interp_step_privileged interp_privileged draft_privileged jit_privileged;
+    "zifencei" interp_step_zifencei interp_zifencei draft_zifencei jit_zifencei;
+    "zba" interp_step_zba interp_zba draft_zba jit_zba;
+    "zbb" interp_step_zbb interp_zbb draft_zbb jit_zbb;
+    "zbs" interp_step_zbs interp_zbs draft_zbs jit_zbs;
 }
 
 fn all_lines() -> impl Iterator<Item = Line> {

@@ -195,7 +195,8 @@ fn random_code_brings_nothing_down_and_is_executed_the_same_in_pieces() {
         let image = random_code(&mut random);
         let harts = 1 + round % 3;
         let straight = in_pieces(&image, harts, None, 300_000, None);
-        for threshold in [None, Some(1), Some(1 + random.below(30))] {
+        // Interpreted; compiled at once and soon; as drafts alone.
+        for threshold in [None, Some(1), Some(1 + random.below(30)), Some(0)] {
             let pieces = Random::new(random.bits());
             let pieces = in_pieces(&image, harts, threshold, 300_000, Some(pieces));
             assert_eq!(pieces, straight, "round {round}, {threshold:?}");

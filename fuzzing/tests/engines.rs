@@ -80,6 +80,24 @@ fn random_programs_without_counting() {
 }
 
 #[test]
+fn random_programs_as_drafts() {
+    let content = Content {
+        counters: false,
+        ..Content::ALL
+    };
+    compare("drafted", content, Way::Drafted, 6);
+}
+
+#[test]
+fn random_programs_as_drafts_until_they_are_hot() {
+    let content = Content {
+        counters: false,
+        ..Content::ALL
+    };
+    compare("tiers", content, Way::Tiers, 6);
+}
+
+#[test]
 fn a_wrong_instruction_is_found_and_reduced() {
     let options = jit::Options {
         compute: Some(interp::compute),

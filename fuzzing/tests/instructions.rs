@@ -77,12 +77,21 @@ fn with_base(insn: Insn) -> Insn {
 
 #[test]
 fn each_instruction_does_the_same_on_both_engines() {
+    compare(Way::Compiled, FULL);
+}
+
+#[test]
+fn each_instruction_does_the_same_as_a_draft() {
+    compare(Way::Drafted, FULL);
+}
+
+fn compare(way: Way, full: u64) {
     let seed = scale::seed();
     let mut random = Random::new(seed);
     let bias = Bias::default();
     let mut executed = 0;
     let mut round = 0;
-    while executed < scale::scaled(FULL) {
+    while executed < scale::scaled(full) {
         for &op in Op::ALL {
             let insn = with_base(bias.instruction(op, &mut random));
             let items = vec![(0, Item::Plain(insn))];
@@ -99,12 +108,20 @@ fn each_instruction_does_the_same_on_both_engines() {
                 ..jit::Options::default()
             };
             let mut interpreter = Interpreter::new(&spaces[0]);
-            let mut compiled = Compiled::new(&spaces[1], Way::Compiled, options, 1);
+            let mut compiled = Compiled::new(&spaces[1], way, options, 1);
             for _ in 0..STATES {
                 let before = state(&mut random);
                 let (mut a, mut b) = (before, before);
                 // To the ebreak, or to wherever a jump leads: to a fault, most likely.
-                let traps = [interpreter.run(&mut a, MOST), compiled.run(&mut b, MOST)];
+                let expected = interpreter.run(&mut a, MOST);
+                if way == Way::Drafted && expected.is_none() {
+                    // It goes on for ever, and drafts do not count.
+                    continue;
+                }
+                let traps = [expected, compiled.run(&mut b, MOST)];
+                if way == Way::Drafted {
+                    b.instret = a.instret;
+                }
                 assert!(
                     a == b && traps[0] == traps[1],
                     "BHV_SEED={seed}: {insn:?}\n  before {before:x?}\n  interpreter {:x?} {a:x?}\n  \

@@ -100,7 +100,7 @@ fn main() {
         let mut trap = match hart.run(limit) {
             Exit::Missing => None,
             Exit::Trap(trap) => Some(trap),
-            Exit::Interpret | Exit::Limit | Exit::Rounding => {
+            Exit::Interpret | Exit::Hot | Exit::Limit | Exit::Rounding => {
                 match interp.step(hart.state_mut(), &*space) {
                     interp::Exit::Trap(trap) => Some(trap),
                     _ => continue,

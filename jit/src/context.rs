@@ -114,6 +114,15 @@ pub struct Context {
     pub page_flags: *const u8,
     /// The host instruction that `REPLAY` came from.
     pub left_at: u64,
+    /// What drafts have besides the state, see `draft/data.rs`.
+    pub drafts: *mut u64,
+    /// The function by which compiled code enters drafts, which are then the entry; 0 if there are
+    /// none.
+    pub door: u64,
+    /// After so many ways from drafts into compiled code the next one goes by the engine.
+    pub crossings: u64,
+    /// Not 0: compiled code returns when it comes to a draft.
+    pub stop: u64,
     /// Whole machines: the entries of the translation cache that loads and stores use now.
     pub entries: *const tlb::Entry,
     /// Whole machines: where jumps lead, [`JUMP_SLOTS`] of them.
@@ -130,6 +139,10 @@ pub struct Context {
     pub limit: u64,
     /// Whole machines: how far the code that runs lies from where it lay when it was compiled.
     pub moved: u64,
+    /// Whole machines: where the jump leads that is being made: drafts find out where they are by it.
+    pub target: u64,
+    /// Whole machines: not 0 while floating point is permitted.
+    pub floats: u64,
 }
 
 impl Context {
@@ -164,6 +177,14 @@ pub mod code {
     pub const TRAP: u64 = 5;
     /// An access faulted: the state is that of the last checkpoint.
     pub const REPLAY: u64 = 6;
+    /// Drafts: how to go on at `state.pc` has to be looked up.
+    pub const DRAFT_NEXT: u64 = 14;
+    /// As `DRAFT_NEXT`, and a slot can be filled in: its number is the first operand.
+    pub const DRAFT_LINK: u64 = 15;
+    /// Drafts: the block at `state.pc` has run often; the first operand is its number.
+    pub const DRAFT_HOT: u64 = 16;
+    /// Compiled code has come to a draft and shall not go on: its host address is the first operand.
+    pub const DRAFT_STOP: u64 = 17;
     /// Whole machines: go on at `state.pc`, but look anew where that leads.
     pub const CONTINUE: u64 = 8;
     /// Whole machines: whoever runs the hart shall have a look.
@@ -197,6 +218,10 @@ pub mod offset {
     pub const WINDOW: i32 = offset_of!(Context, window) as i32;
     pub const ROUNDS: i32 = offset_of!(Context, rounds) as i32;
     pub const PAGE_FLAGS: i32 = offset_of!(Context, page_flags) as i32;
+    pub const DRAFTS: i32 = offset_of!(Context, drafts) as i32;
+    pub const DOOR: i32 = offset_of!(Context, door) as i32;
+    pub const CROSSINGS: i32 = offset_of!(Context, crossings) as i32;
+    pub const STOP: i32 = offset_of!(Context, stop) as i32;
     pub const HOST_STACK: i32 = offset_of!(Context, host_stack) as i32;
     pub const STRAYS: i32 = offset_of!(Context, strays) as i32;
     pub const TVAL: i32 = offset_of!(Context, tval) as i32;
@@ -208,6 +233,8 @@ pub mod offset {
     pub const JUMPS: usize = offset_of!(Context, jumps);
     pub const KEY: usize = offset_of!(Context, key);
     pub const SPREAD: usize = offset_of!(Context, spread);
+    pub const TARGET: i32 = offset_of!(Context, target) as i32;
+    pub const FLOATS: i32 = offset_of!(Context, floats) as i32;
     pub const MOVED: i32 = offset_of!(Context, moved) as i32;
     pub const STATUS: i32 = SCRATCH + offset_of!(Scratch, status) as i32;
     pub const RESULT: i32 = SCRATCH + offset_of!(Scratch, result) as i32;

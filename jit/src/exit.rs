@@ -7,6 +7,9 @@ use hart::Trap;
 pub enum Exit {
     /// No compiled code begins at `state.pc`.
     Missing,
+    /// The draft of the block at `state.pc`, not yet executed, has been arrived at as often as its
+    /// countdown said. It reports that again until told otherwise.
+    Hot,
     /// The limit is too near for the code at `state.pc`: interpret until it is reached.
     Limit,
     /// The poll flag is set.

@@ -1,7 +1,7 @@
 //! The functions that every generation begins with.
 
 use crate::code::Descriptor;
-use crate::context::{JUMP_SLOTS, JumpSlot, code, offset};
+use crate::context::{JUMP_CACHE_SLOTS, JUMP_SLOTS, JumpSlot, code, offset};
 use crate::helpers::Helper;
 use crate::{host, translate};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -59,6 +59,9 @@ impl Fixed {
                 params[1],
                 offset_of!(Descriptor, pc) as i32,
             );
+            if !system {
+                go_on_in_draft(b, params, pc, &region);
+            }
             b.ins().store(trusted, pc, params[0], offset::PC);
             let result = b.ins().iconst(types::I64, code::MISSING as i64);
             b.ins().return_(&[result]);
@@ -105,6 +108,41 @@ impl Fixed {
     }
 }
 
+/// Goes on in the draft at `pc` if the jump cache knows it. Regions that it leads to may have been
+/// dropped meanwhile.
+fn go_on_in_draft(b: &mut FunctionBuilder<'_>, params: &[Value], pc: Value, region: &Signature) {
+    const SHIFT: u32 = size_of::<JumpSlot>().trailing_zeros() - 1;
+    const MASK: usize = (JUMP_CACHE_SLOTS - 1) * size_of::<JumpSlot>();
+    let trusted = MemFlagsData::trusted();
+    let &[context, _, sp, a0] = params else {
+        return;
+    };
+    let scaled = b.ins().ishl_imm_u(pc, i64::from(SHIFT));
+    let index = b.ins().band_imm_u(scaled, MASK as i64);
+    let slot = b.ins().iadd(context, index);
+    let load = |b: &mut FunctionBuilder<'_>, field: usize| {
+        let offset = offset::JUMP_CACHE + field as i32;
+        b.ins().load(types::I64, trusted, slot, offset)
+    };
+    let found = load(b, offset_of!(JumpSlot, pc));
+    let function = load(b, offset_of!(JumpSlot, function));
+    let door = b.ins().load(types::I64, trusted, context, offset::DOOR);
+    let other = b.ins().bxor(found, pc);
+    let elsewhere = b.ins().bxor(function, door);
+    let either = b.ins().bor(other, elsewhere);
+    let hit = b.ins().icmp_imm_u(IntCC::Equal, either, 0);
+    let (go, stop) = (b.create_block(), b.create_block());
+    b.ins().brif(hit, go, &[], stop, &[]);
+    b.seal_block(go);
+    b.seal_block(stop);
+    b.switch_to_block(go);
+    let entry = load(b, offset_of!(JumpSlot, entry));
+    let region = b.import_signature(region.clone());
+    b.ins()
+        .return_call_indirect(region, function, &[context, entry, sp, a0]);
+    b.switch_to_block(stop);
+}
+
 /// Goes on at a guest address, given in place of an entry, if the jump cache knows where that leads
 /// now; else returns to `SystemHart`. Its bit 0 counts as 0: no slot holds an odd address.
 fn dispatch(b: &mut FunctionBuilder<'_>, params: &[Value], region: &Signature) {
@@ -137,6 +175,7 @@ fn dispatch(b: &mut FunctionBuilder<'_>, params: &[Value], region: &Signature) {
     b.seal_block(go);
     b.seal_block(stop);
     b.switch_to_block(go);
+    b.ins().store(trusted, target, context, offset::TARGET);
     let function = load(b, slot, offset_of!(JumpSlot, function));
     let entry = load(b, slot, offset_of!(JumpSlot, entry));
     let region = b.import_signature(region.clone());

@@ -265,6 +265,19 @@ pub extern "C" fn translate(context: *mut Context) {
     unsafe { host::leave(context) }
 }
 
+/// Finds the host address of a draft's access that the translation cache does not have: at `va`, of so
+/// many bytes, twice, and one more if they are written. 0 if the interpreter has to make it.
+pub extern "C" fn draft_address(context: *mut Context, va: u64, access: u64) -> u64 {
+    // SAFETY: drafts pass the context that `SystemHart::run` entered them with, and it has set the
+    // memory to a reference that it holds meanwhile.
+    let memory = unsafe { &*(*context).memory };
+    let kind = match access & 1 {
+        0 => Access::Load,
+        _ => Access::Store,
+    };
+    memory.host_address(va, access >> 1, kind).unwrap_or(0)
+}
+
 /// An access to a control and status register.
 pub struct Csr {
     /// Which one.

@@ -3,6 +3,7 @@
 use crate::analysis::facts;
 use crate::compiler::Shared;
 use crate::context::{Context, JumpSlot, SharedContext, code, jump_slot};
+use crate::draft::{Drafts, Early, Space};
 use crate::spent::Spent;
 use crate::strays::Stray;
 use crate::strips::MOST_ROUNDS;
@@ -29,7 +30,18 @@ pub struct JitHart {
     spent: Spent,
     /// `Inner::forks` when it was made.
     forks: u32,
+    /// Host code for what is not compiled, if there is to be any.
+    drafts: Option<Box<Drafts>>,
+    /// Where drafts took over from compiled code last.
+    lead: Option<u64>,
+    /// The next region that is entered is to be timed.
+    timed: Option<()>,
+    /// One was, and what led from it to the next is known.
+    after_timed: bool,
 }
+
+/// Of so many ways from drafts into compiled code one is looked at.
+const CROSSINGS: u64 = 512;
 
 /// An address without code; an odd one is none.
 #[derive(Clone, Copy)]
@@ -37,6 +49,23 @@ struct Absent {
     pc: u64,
     /// How often compiled code has jumped there by an address that it computed.
     jumps: u32,
+}
+
+/// Where the hart comes from when it looks for code.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// Whoever runs it.
+    Engine,
+    /// Compiled code.
+    Region,
+    /// Compiled code, by an address that it computed.
+    Jump,
+    /// A draft.
+    Draft,
+    /// A draft, by an address that it computed.
+    DraftedJump,
+    /// A draft's slot, by its number.
+    Slot(u64),
 }
 
 impl Absent {
@@ -74,6 +103,10 @@ impl JitHart {
             published,
             spent: Spent::new(),
             forks,
+            drafts: None,
+            lead: None,
+            timed: None,
+            after_timed: false,
         };
         hart.context().strays = strays;
         hart.context().page_flags = hart.jit.inner().space.flag_table();
@@ -115,7 +148,7 @@ impl JitHart {
         // A second hart is made by a system call of the only one, which then comes back here.
         let alone = self.jit.inner().harts.load(Ordering::Acquire) == 1;
         self.context().rounds = if alone { MOST_ROUNDS } else { 0 };
-        let (mut missing, mut computed) = (0, false);
+        let (mut missing, mut from) = (0, From::Engine);
         let exit = loop {
             if counting && self.state().instret >= limit {
                 break Exit::Limit;
@@ -127,31 +160,56 @@ impl JitHart {
                 break Exit::Rounding;
             };
             self.context().float_control = control;
-            let Some((function, entry)) = self.find(self.state().pc) else {
-                if computed {
-                    self.count_jump(self.state().pc);
+            let pc = self.state().pc;
+            let code = match self.find(pc) {
+                Some((function, entry)) => {
+                    if self.come_from_draft(pc, function, from) {
+                        break Exit::Hot;
+                    }
+                    from = From::Region;
+                    self.enter_region(function, entry, limit)
                 }
-                break Exit::Missing;
-            };
-            computed = false;
-            let code = match self.spent.is_due() {
-                false => self.enter(function, entry, limit),
-                true => {
-                    let entered = host::ticks();
-                    let code = self.enter(function, entry, limit);
-                    self.spent
-                        .add(function, host::ticks().saturating_sub(entered));
+                None => {
+                    if from == From::Jump {
+                        self.count_jump(pc);
+                    }
+                    let Some(code) = self.enter_draft(pc, from) else {
+                        break match self.drafts {
+                            Some(_) => Exit::Interpret,
+                            None => Exit::Missing,
+                        };
+                    };
+                    from = From::Draft;
                     code
                 }
             };
-            if code == code::REPLAY {
-                self.compute_again();
+            match code {
+                code::REPLAY => {
+                    let left_at = self.context().left_at;
+                    if let Some(pc) = self.drafts.as_ref().and_then(|all| all.site(left_at)) {
+                        // A draft's state is complete, but for the pc.
+                        self.state_mut().pc = pc;
+                        break Exit::Interpret;
+                    }
+                    self.compute_again();
+                }
+                code::DRAFT_STOP => {
+                    let entry = self.context().scratch.operands[0];
+                    if let Some(pc) = self.drafts.as_ref().and_then(|all| all.code_of(entry)) {
+                        self.state_mut().pc = pc;
+                    }
+                }
+                _ => {}
             }
             match code {
-                code::MISSING => missing += 1,
+                code::MISSING => {
+                    missing += 1;
+                    from = From::Region;
+                }
+                code::DRAFT_STOP => from = From::Region,
                 code::NO_TARGET => {
                     missing += 1;
-                    computed = true;
+                    from = From::Jump;
                 }
                 code::STRAY => self.strayed(Stray::Jump),
                 code::CALL => self.strayed(Stray::Call),
@@ -163,6 +221,14 @@ impl JitHart {
                 // The engine wants something, or an access may not be made.
                 code::REPLAY if self.context.is_polled() => break Exit::Poll,
                 code::REPLAY => break Exit::Replay,
+                code::DRAFT_NEXT => from = From::DraftedJump,
+                code::DRAFT_LINK => from = From::Slot(self.context().scratch.operands[0]),
+                code::DRAFT_HOT => {
+                    let number = self.context().scratch.operands[0];
+                    if !self.hot_draft(number) {
+                        break Exit::Hot;
+                    }
+                }
                 _ => break Exit::Interpret,
             }
             if self.context.poll().load(Ordering::Relaxed) != 0 {
@@ -173,6 +239,68 @@ impl JitHart {
             self.jit.inner().count_missing(missing);
         }
         exit
+    }
+
+    /// Runs compiled code from a region's entry on.
+    fn enter_region(&mut self, function: u64, entry: u64, limit: u64) -> u64 {
+        let due = match self.drafts {
+            Some(_) => self.timed.take().map(|()| CROSSINGS),
+            None => self.spent.is_due(),
+        };
+        let Some(times) = due else {
+            return self.enter(function, entry, limit);
+        };
+        self.context().stop = 1;
+        let entered = host::ticks();
+        let code = self.enter(function, entry, limit);
+        let ticks = host::ticks().saturating_sub(entered);
+        self.context().stop = 0;
+        self.spent.add(function, ticks, times);
+        code
+    }
+
+    /// The hart is about to enter the region at `pc`: if drafts led there, has them do so by themselves
+    /// from now on, and now and then come back here. Whether the region has run long, so that whoever
+    /// compiles may want to know what led there.
+    ///
+    /// Of [`CROSSINGS`] times one is taken: how long the region runs, until it comes to a draft; that is
+    /// what leads to the next region.
+    fn come_from_draft(&mut self, pc: u64, function: u64, from: From) -> bool {
+        let Some(drafts) = &mut self.drafts else {
+            return false;
+        };
+        match from {
+            From::Slot(slot) => {
+                // Its code says which address to look for.
+                let age = drafts.age;
+                if let Some(entry) = drafts.entry(pc, pc, &*self.jit.inner().space)
+                    && drafts.age == age
+                {
+                    drafts.replace(pc);
+                    drafts.link(slot, entry);
+                }
+            }
+            From::DraftedJump => {
+                let to_region = drafts.replace(pc);
+                drafts.expect(pc, to_region);
+            }
+            From::Draft => {
+                drafts.replace(pc);
+            }
+            From::Engine | From::Region | From::Jump => return false,
+        }
+        if self.context().crossings as i64 >= 0 {
+            return false;
+        }
+        self.context().crossings = CROSSINGS;
+        if std::mem::take(&mut self.after_timed) {
+            return self.spent.is_long(function);
+        }
+        self.timed = Some(());
+        self.after_timed = true;
+        // What leads to the next region is known by then.
+        self.context().crossings = 0;
+        false
     }
 
     /// Whether the state is as every region takes it for granted, see `Facts::outside`. If not,
@@ -212,12 +340,68 @@ impl JitHart {
     /// asked: where its host code begins.
     pub fn ran_long(&mut self, pc: u64) -> Option<u64> {
         let (function, _) = self.find(pc)?;
-        self.spent.is_long(function).then_some(function)
+        self.spent.look(function).then_some(function)
     }
 
     /// Counts anew how long compiled code runs that is entered at a region.
     pub fn forget_spent(&mut self, function: u64) {
         self.spent.forget(function);
+    }
+
+    /// Has what is not compiled run as drafts, which report themselves hot after so many arrivals, or
+    /// at the first where `early` holds. Nothing happens where the host has none.
+    pub fn use_drafts(&mut self, threshold: u64, early: Option<Early>) {
+        if self.drafts.is_none() {
+            let space = match self.jit.inner().space.base().is_null() {
+                true => Space::Own,
+                false => Space::Window,
+            };
+            self.drafts = Drafts::new(space).map(Box::new);
+        }
+        let Some(drafts) = &mut self.drafts else {
+            return;
+        };
+        let age = drafts.age;
+        drafts.clear();
+        drafts.threshold = threshold;
+        drafts.early = early;
+        if drafts.age != age {
+            self.context().empty_jump_cache();
+        }
+    }
+
+    /// The drafts, if there are any.
+    pub fn drafts(&self) -> Option<&Drafts> {
+        self.drafts.as_deref()
+    }
+
+    /// The same, to change their countdowns.
+    pub fn drafts_mut(&mut self) -> Option<&mut Drafts> {
+        self.drafts.as_deref_mut()
+    }
+
+    /// Drops drafts that were made from code on these pages (numbers, not addresses).
+    pub fn invalidate_drafts(&mut self, pages: &[u64]) {
+        let Some(drafts) = &mut self.drafts else {
+            return;
+        };
+        let age = drafts.age;
+        drafts.invalidate(pages);
+        if drafts.age != age {
+            self.context().empty_jump_cache();
+        }
+    }
+
+    /// In the child of a fork: gives up drafts, whose memory is the parent's.
+    pub fn forget_drafts(&mut self) {
+        self.drafts = None;
+        self.context().door = 0;
+        self.context().empty_jump_cache();
+    }
+
+    /// Where drafts took over from compiled code last, if nobody has asked since.
+    pub fn take_lead(&mut self) -> Option<u64> {
+        self.lead.take()
     }
 
     /// Whether there is code at `pc`.
@@ -258,7 +442,8 @@ impl JitHart {
             self.context().empty_jump_cache();
         }
         let slot = self.context().jump_cache[jump_slot(pc)];
-        if slot.pc == pc && slot.function != 0 {
+        let is_draft = slot.function == self.context().door;
+        if slot.pc == pc && slot.function != 0 && !is_draft {
             return Some((slot.function, slot.entry));
         }
         let published = self.jit.inner().published();
@@ -308,6 +493,72 @@ impl JitHart {
                 (*state).instret = limit.wrapping_sub((*context).left);
             }
             code
+        }
+    }
+
+    /// Runs drafts from the block at `pc` on. `None` if there are none, or its code cannot be fetched.
+    fn enter_draft(&mut self, pc: u64, from: From) -> Option<u64> {
+        let drafts = self.drafts.as_mut()?;
+        let age = drafts.age;
+        let entry = drafts.entry(pc, pc, &*self.jit.inner().space)?;
+        let (enter, door, data) = drafts.doors();
+        if drafts.age != age {
+            // What led here is gone.
+            self.context().empty_jump_cache();
+        } else {
+            match from {
+                From::Slot(slot) => drafts.link(slot, entry),
+                From::DraftedJump => drafts.expect(pc, entry),
+                From::Draft | From::Engine => {}
+                From::Region | From::Jump => {
+                    self.lead = Some(pc);
+                    self.context().jump_cache[jump_slot(pc)] = JumpSlot::new(pc, door, entry);
+                }
+            }
+        }
+        let context = self.context.pointer();
+        let trampoline = match &self.generation {
+            Some(generation) => generation.generation.trampoline,
+            // There are no regions to be entered from drafts, and no frames to be told apart.
+            None => enter as usize,
+        };
+        // SAFETY: this hart owns the context and lends it to the code, which is kept alive here, like
+        // its data. Drafts are entered as regions are; without a generation the function that enters
+        // them is called in the trampoline's place, with the draft's address in the same register.
+        unsafe {
+            (*context).drafts = data;
+            (*context).door = door;
+            let code = match self.generation {
+                Some(_) => host::enter(context, enter, entry, 0, 0, trampoline),
+                None => host::enter(context, entry, 0, 0, 0, trampoline),
+            };
+            let state = &raw mut (*context).state;
+            (*state).fflags |= host::raised((*context).float_control);
+            Some(code)
+        }
+    }
+
+    /// The draft with that number, at `state.pc`, is hot: whether the hart simply goes on there.
+    fn hot_draft(&mut self, number: u64) -> bool {
+        let pc = self.state().pc;
+        if self.find(pc).is_some() {
+            return true;
+        }
+        let Some(drafts) = &mut self.drafts else {
+            return false;
+        };
+        if !drafts.was_dropped(number) {
+            return false;
+        }
+        let age = drafts.age;
+        match drafts.entry(pc, pc, &*self.jit.inner().space) {
+            Some(entry) => {
+                if drafts.age == age {
+                    drafts.redirect(number, entry);
+                }
+                true
+            }
+            None => false,
         }
     }
 

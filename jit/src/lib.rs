@@ -14,6 +14,7 @@ mod background;
 mod code;
 mod compiler;
 mod context;
+mod draft;
 mod error;
 mod exit;
 mod explain;
@@ -38,6 +39,7 @@ mod table;
 mod translate;
 
 pub use context::Poll;
+pub use draft::{Drafts, Space};
 pub use error::Error;
 pub use exit::Exit;
 pub use explain::{Line, Listing};

@@ -57,26 +57,33 @@ impl Spent {
         (function >> 6) as usize % PLACES
     }
 
-    /// Whether the next time that compiled code runs is to be taken: one in [`EACH`] stands for all.
-    pub fn is_due(&mut self) -> bool {
+    /// Whether the next time that compiled code runs is to be taken, and for how many it stands.
+    pub fn is_due(&mut self) -> Option<u64> {
         self.entered = self.entered.wrapping_add(1);
-        self.entered.is_multiple_of(EACH)
+        self.entered.is_multiple_of(EACH).then_some(EACH.into())
     }
 
-    /// Notes that the region at `function` was entered and left again after so many ticks.
-    pub fn add(&mut self, function: u64, ticks: u64) {
+    /// Notes that the region at `function` was entered and left again after so many ticks, which stands
+    /// for so many times.
+    pub fn add(&mut self, function: u64, ticks: u64, times: u64) {
         let place = &mut self.places[Spent::place(function)];
         if place.function != function {
             *place = Place::new(function);
         }
-        place.ran += ticks.saturating_mul(EACH.into());
+        place.ran += ticks.saturating_mul(times);
     }
 
-    /// Whether a region has run for long enough to look closer; after each look it is twice as long.
-    pub fn is_long(&mut self, function: u64) -> bool {
-        let place = &mut self.places[Spent::place(function)];
-        let long = place.function == function && place.ran >= place.look_at;
+    /// Whether a region has run for long enough to look closer.
+    pub fn is_long(&self, function: u64) -> bool {
+        let place = &self.places[Spent::place(function)];
+        place.function == function && place.ran >= place.look_at
+    }
+
+    /// The same for who does; after each look it is twice as long.
+    pub fn look(&mut self, function: u64) -> bool {
+        let long = self.is_long(function);
         if long {
+            let place = &mut self.places[Spent::place(function)];
             place.look_at = 2 * place.ran;
         }
         long
@@ -108,12 +115,13 @@ mod tests {
     fn time_is_kept_for_the_region_that_was_entered_last_at_a_place() {
         let mut spent = Spent::new();
         let other = 0x1000 + 64 * PLACES as u64;
-        spent.add(0x1000, 1);
+        spent.add(0x1000, 1, 1);
         assert!(spent.on(0x1000) <= spent.start.0.elapsed().as_nanos() as u64);
         assert_eq!(spent.on(other), 0);
-        spent.add(other, LONG);
+        spent.add(other, LONG / 8, 8);
         assert_eq!(spent.on(0x1000), 0);
         assert!(spent.on(other) > 0);
-        assert!(spent.is_long(other) && !spent.is_long(other) && !spent.is_long(0x1000));
+        assert!(spent.is_long(other) && spent.look(other));
+        assert!(!spent.look(other) && !spent.look(0x1000));
     }
 }

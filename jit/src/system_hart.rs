@@ -1,6 +1,7 @@
 //! One hart of a whole machine on compiled code: enters it, and acts on why it came back.
 
 use crate::context::{Context, JUMP_SLOTS, JumpSlot, SharedContext, code, spread, system_slot};
+use crate::draft::Drafts;
 use crate::{SystemJit, host};
 use frontend::X;
 use hart::{Cause, HartState, Memory, SystemMemory, Trap};
@@ -18,6 +19,9 @@ const SLICE: u64 = 1 << 20;
 pub enum SystemExit {
     /// No compiled code begins at `pc`, or none that may be entered now.
     Missing,
+    /// The draft of the block at `pc`, not yet executed, has been arrived at as often as its countdown
+    /// said. It reports that again until told otherwise.
+    Hot,
     /// The limit is too near for the code at `pc`: interpret until it is reached.
     Limit,
     /// The poll flag is set.
@@ -73,6 +77,31 @@ pub struct SystemHart {
     last_key: u64,
     /// See [`SystemHart::set_slice`].
     slice: u64,
+    /// [`Drafts::cleared`] of those that `jumps` leads to.
+    cleared: u64,
+}
+
+/// What a hart enters.
+enum Chosen {
+    /// A function, by an entry.
+    Code(u64, u64),
+    /// Nothing: the instruction is the interpreter's.
+    Nothing,
+    /// A draft that is hot.
+    Hot,
+    /// It has to look around first.
+    Again,
+}
+
+/// Where the hart comes from when it looks for code.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// Whoever runs it, or compiled code.
+    Elsewhere,
+    /// A draft's slot, by its number.
+    Slot(u64),
+    /// A draft that is hot, by its number.
+    Hot(u64),
 }
 
 impl Default for SystemHart {
@@ -86,6 +115,7 @@ impl Default for SystemHart {
             keys: FxHashMap::default(),
             last_key: 0,
             slice: SLICE,
+            cleared: 0,
         }
     }
 }
@@ -117,15 +147,17 @@ impl SystemHart {
         self.slice = slice.unwrap_or(SLICE);
     }
 
-    /// Runs compiled code from `pc` on, region after region, until something else is needed; never
-    /// beyond `instret == limit`.
+    /// Runs compiled code from `pc` on, region after region, and what is not compiled as drafts if there
+    /// are any, until something else is needed; never beyond `instret == limit`.
     pub fn run(
         &mut self,
         jit: &mut SystemJit,
+        mut drafts: Option<&mut Drafts>,
         memory: &SystemMemory,
         limit: u64,
         poll: &AtomicU32,
     ) -> SystemExit {
+        let mut from = From::Elsewhere;
         loop {
             if self.instret >= limit {
                 return SystemExit::Limit;
@@ -133,7 +165,7 @@ impl SystemHart {
             if poll.load(Ordering::Relaxed) != 0 {
                 return SystemExit::Poll;
             }
-            self.look_around(jit, memory);
+            self.look_around(jit, drafts.as_deref_mut(), memory);
             let context = self.context();
             // While floating point is off, nobody asks how it rounds.
             let frm = if memory.may_float() {
@@ -145,13 +177,27 @@ impl SystemHart {
                 return SystemExit::Rounding;
             };
             context.float_control = control;
-            let Some((function, entry)) = self.find(jit, memory) else {
-                return SystemExit::Missing;
+            let region = self.find(jit, memory);
+            let (function, entry) = match (&mut drafts, region) {
+                (None, None) => return SystemExit::Missing,
+                (None, Some(region)) => region,
+                (Some(drafts), region) => match self.choose(drafts, region, memory, from) {
+                    Chosen::Code(function, entry) => (function, entry),
+                    Chosen::Nothing => return SystemExit::Interpret,
+                    Chosen::Hot => return SystemExit::Hot,
+                    Chosen::Again => {
+                        from = From::Elsewhere;
+                        continue;
+                    }
+                },
             };
+            from = From::Elsewhere;
             // Half of the range is more than any run retires.
             let slice = limit.min(self.instret.saturating_add(self.slice));
             match self.enter(jit, function, entry, slice) {
-                code::MISSING | code::CONTINUE => {}
+                code::MISSING | code::CONTINUE | code::DRAFT_NEXT => {}
+                code::DRAFT_LINK => from = From::Slot(self.context().scratch.operands[0]),
+                code::DRAFT_HOT => from = From::Hot(self.context().scratch.operands[0]),
                 code::LIMIT if slice < limit => {}
                 code::LIMIT => return SystemExit::Limit,
                 code::FENCE_I => return SystemExit::FenceI,
@@ -167,6 +213,68 @@ impl SystemHart {
         }
     }
 
+    /// What is to be entered at `pc`: the region, if one was found, else the draft. Has drafts that led
+    /// here do so by themselves from now on.
+    fn choose(
+        &mut self,
+        drafts: &mut Drafts,
+        region: Option<(u64, u64)>,
+        memory: &SystemMemory,
+        from: From,
+    ) -> Chosen {
+        let pc = self.pc;
+        let Some(page) = memory.code_page_of(pc) else {
+            return region.map_or(Chosen::Nothing, |(f, entry)| Chosen::Code(f, entry));
+        };
+        let code = Drafts::code(pc, page);
+        if let Some((function, entry)) = region {
+            let cleared = drafts.cleared;
+            match from {
+                From::Elsewhere => {}
+                From::Slot(slot) => {
+                    // The draft's head says which address to look for.
+                    if let Some(entry) = drafts.entry(pc, code, memory)
+                        && drafts.cleared == cleared
+                    {
+                        drafts.replace(code);
+                        drafts.link(slot, entry);
+                    }
+                }
+                From::Hot(_) => {
+                    drafts.replace(code);
+                }
+            }
+            return Chosen::Code(function, entry);
+        }
+        if let From::Hot(number) = from
+            && !drafts.was_dropped(number)
+        {
+            return Chosen::Hot;
+        }
+        let cleared = drafts.cleared;
+        let Some(entry) = drafts.entry(pc, code, memory) else {
+            return Chosen::Nothing;
+        };
+        if drafts.cleared != cleared {
+            // No slot leads anywhere any more.
+            return Chosen::Again;
+        }
+        match from {
+            From::Elsewhere => {}
+            From::Slot(slot) => drafts.link(slot, entry),
+            From::Hot(number) => drafts.redirect(number, entry),
+        }
+        let context = self.context();
+        context.target = pc;
+        let (key, door) = (context.key, context.door);
+        let place = system_slot(pc, context.spread);
+        self.jumps[place] = JumpSlot {
+            key,
+            ..JumpSlot::new(pc, door, entry)
+        };
+        Chosen::Code(door, entry)
+    }
+
     /// There may be code at `pc` that could not be entered before.
     pub fn look_again(&mut self) {
         let place = system_slot(self.pc, self.context().spread) % ABSENT_SLOTS;
@@ -176,7 +284,7 @@ impl SystemHart {
     }
 
     /// Brings the context up to date: how memory is seen, and which jump slots hold.
-    fn look_around(&mut self, jit: &SystemJit, memory: &SystemMemory) {
+    fn look_around(&mut self, jit: &SystemJit, drafts: Option<&mut Drafts>, memory: &SystemMemory) {
         if self.jumps.is_empty() {
             // SAFETY: zero is a valid value of every field. What no code is looked up for takes no
             // memory.
@@ -201,6 +309,12 @@ impl SystemHart {
             }
             (self.compiler, self.epoch) = (jit.number(), jit.epoch());
         }
+        if let Some(drafts) = drafts {
+            dropped |= drafts.cleared != self.cleared;
+            self.cleared = drafts.cleared;
+            let (_, door, data) = drafts.doors();
+            (self.context().door, self.context().drafts) = (door, data);
+        }
         if dropped {
             self.keys.clear();
         }
@@ -216,6 +330,7 @@ impl SystemHart {
         let context = self.context();
         context.entries = memory.entries();
         context.memory = memory;
+        context.floats = memory.may_float().into();
     }
 
     /// The code at `pc`, by the jump cache or the table.
@@ -225,7 +340,8 @@ impl SystemHart {
         // As `fixed::dispatch` does.
         let place = system_slot(pc, context.spread);
         let slot = self.jumps[place];
-        if slot.pc == pc && slot.key == key {
+        let is_draft = slot.function == self.context().door;
+        if slot.pc == pc && slot.key == key && !is_draft {
             return Some((slot.function, slot.entry));
         }
         let published = jit.published();
@@ -246,10 +362,9 @@ impl SystemHart {
     }
 
     fn enter(&mut self, jit: &SystemJit, function: u64, entry: u64, limit: u64) -> u64 {
-        let Some(generation) = jit.generation() else {
-            return code::MISSING;
-        };
-        let trampoline = generation.generation.trampoline;
+        // Without a generation there are drafts alone, whose function stands in for what calls it.
+        let generation = jit.generation();
+        let trampoline = generation.map(|generation| generation.generation.trampoline);
         let context = self.context.pointer();
         // SAFETY: this hart owns the context and lends it to the code. Jump slots with the present key
         // lead to code that `jit` keeps: the key is another one since any was dropped. `memory`,
@@ -259,7 +374,10 @@ impl SystemHart {
             (*context).limit = limit;
             (*context).left = limit.wrapping_sub((*state).instret);
             let (sp, a0) = ((*state).x[X::SP.index()], (*state).x[X::A0.index()]);
-            let code = host::enter(context, function, entry, sp, a0, trampoline);
+            let code = match trampoline {
+                Some(trampoline) => host::enter(context, function, entry, sp, a0, trampoline),
+                None => host::enter(context, entry, 0, 0, 0, function as usize),
+            };
             (*state).fflags |= host::raised((*context).float_control);
             (*state).instret = limit.wrapping_sub((*context).left);
             code

@@ -333,7 +333,8 @@ fn print_stats(machine: &Machine, started: Instant) {
     );
     let tiers = machine.tiers();
     let jit = tiers.jit;
-    if jit.regions + jit.installed > 0 {
+    if tiers.drafted + jit.regions + jit.installed > 0 {
+        eprintln!("  drafted       {:>14} instructions", tiers.drafted);
         eprintln!(
             "  compiled      {:>14} regions of {} instructions to {} bytes in {:.3} s; {} dropped",
             jit.regions,

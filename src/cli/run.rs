@@ -141,6 +141,7 @@ impl Stats {
         let jit = stats.jit;
         writeln!(to, "bhv: {:.3} s", self.started.elapsed().as_secs_f64())?;
         writeln!(to, "  interpreted   {:>12} instructions", stats.interpreted)?;
+        writeln!(to, "  drafted       {:>12} instructions", stats.drafted)?;
         if running.is_exact() {
             writeln!(to, "  retired       {:>12} instructions", running.total())?;
         }

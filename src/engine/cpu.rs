@@ -21,6 +21,9 @@ const LOOK_AGAIN: u64 = 64;
 /// in later runs too, but not below this.
 const LEAST_THRESHOLD: u64 = 300;
 
+/// The same of what runs as drafts until then, which saves less.
+const LEAST_DRAFT_THRESHOLD: u64 = 12_000;
+
 /// Instructions interpreted at a stretch to find the trap that compiled code ran into. It may be
 /// gone, because another thread has mapped the page.
 const REPLAY: u64 = 1 << 28;
@@ -47,6 +50,8 @@ pub struct EngineCpu {
     threshold: u64,
     /// Where the interpreter took over from compiled code last.
     lead: Option<u64>,
+    /// How many instructions of its drafts the engine has been told of.
+    drafted: u64,
 }
 
 /// Who owns the hart's state: compiled code works on it in place.
@@ -138,6 +143,7 @@ impl EngineCpu {
             refused: FxHashSet::default(),
             threshold,
             lead: None,
+            drafted: 0,
         };
         cpu.use_kept();
         cpu
@@ -149,11 +155,43 @@ impl EngineCpu {
         self.refused.clear();
         let kept = self.kept.clone();
         let runs = kept.as_ref().map_or(0, |kept| kept.runs());
-        let least = LEAST_THRESHOLD.min(self.engine.options.threshold);
+        let least = match self.wants_drafts() {
+            true => LEAST_DRAFT_THRESHOLD,
+            false => LEAST_THRESHOLD,
+        };
+        let least = least.min(self.engine.options.threshold);
         self.threshold = (self.engine.options.threshold >> runs.min(32)).max(least);
         self.interp
             .set_early(kept.map(|kept| Arc::new(move |pc| kept.has(pc)) as _));
         self.interp.set_threshold(self.threshold);
+        self.use_drafts();
+    }
+
+    /// Whether what is not compiled is to run as drafts.
+    fn wants_drafts(&self) -> bool {
+        let options = &self.engine.options;
+        let whole = !options.jit.counting && !options.eager && !options.by_block;
+        options.drafts && whole && jit::Drafts::EXIST
+    }
+
+    /// Has what is not compiled run as drafts, if that is wanted.
+    fn use_drafts(&mut self) {
+        let drafts = self.wants_drafts();
+        if let (Hart::Compiled(hart), true) = (&mut self.hart, drafts) {
+            let kept = self.kept.clone();
+            let early = kept.map(|kept| Arc::new(move |pc| kept.has(pc)) as _);
+            hart.use_drafts(self.threshold, early);
+        }
+    }
+
+    /// Makes the block at `pc` report itself hot at the `arrivals`-th arrival from now; 0 for never.
+    fn set_countdown(&mut self, pc: u64, arrivals: u64) {
+        if let Hart::Compiled(hart) = &mut self.hart
+            && let Some(drafts) = hart.drafts_mut()
+        {
+            return drafts.set_countdown(pc, arrivals);
+        }
+        self.interp.set_countdown(&self.engine.space, pc, arrivals);
     }
 
     /// The engine that this hart belongs to.
@@ -165,8 +203,16 @@ impl EngineCpu {
     /// blocks, compiled code. It changes nothing but speed, which tests make use of.
     pub fn forget(&mut self, pages: std::ops::Range<u64>) {
         self.interp.invalidate(pages.clone());
+        let pages = pages.collect::<Vec<_>>();
+        self.drop_drafts(&pages);
         if let Some(jit) = &self.engine.jit {
-            jit.invalidate(&pages.collect::<Vec<_>>());
+            jit.invalidate(&pages);
+        }
+    }
+
+    fn drop_drafts(&mut self, pages: &[u64]) {
+        if let Hart::Compiled(hart) = &mut self.hart {
+            hart.invalidate_drafts(pages);
         }
     }
 
@@ -183,6 +229,7 @@ impl EngineCpu {
         let (epoch, pages) = self.engine.space.stale_since(self.epoch);
         self.epoch = epoch;
         self.interp.invalidate(pages.iter().copied());
+        self.drop_drafts(&pages);
         if let Some(jit) = &self.engine.jit {
             jit.invalidate(&pages);
         }
@@ -204,6 +251,10 @@ impl EngineCpu {
             jit::Exit::Missing => {
                 self.lead = Some(hart.state().pc);
                 Step::Interpret
+            }
+            jit::Exit::Hot => {
+                self.lead = hart.take_lead();
+                Step::Hot
             }
             jit::Exit::Limit => Step::Finish,
             jit::Exit::Poll => Step::Poll,
@@ -249,53 +300,37 @@ impl EngineCpu {
     /// The block at `state.pc` ran often: has it compiled, or if it is, runs it.
     fn hot(&mut self) -> Step {
         let pc = self.hart.state().pc;
-        let Some(jit) = &self.engine.jit else {
-            self.interp.set_countdown(&self.engine.space, pc, 0);
-            return Step::Interpret;
+        let (arrivals, compiled) = self.hot_at(pc);
+        self.set_countdown(pc, arrivals);
+        match &self.hart {
+            Hart::Compiled(hart) if compiled || hart.drafts().is_some() => Step::Compiled,
+            _ => Step::Interpret,
+        }
+    }
+
+    /// The same of `pc`: after how many arrivals it is hot again, 0 for never, and whether there is code.
+    fn hot_at(&mut self, pc: u64) -> (u64, bool) {
+        let Some(jit) = self.engine.jit.clone() else {
+            return (0, false);
         };
         if let Hart::Compiled(hart) = &mut self.hart
             && hart.is_compiled(pc)
         {
-            self.interp.set_countdown(&self.engine.space, pc, 1);
             self.lead_in(pc);
-            return Step::Compiled;
+            return (1, true);
         }
-        let jit = jit.clone();
         match self.install_at(&jit, pc) {
-            Some(Installed::Ready) => {
-                self.interp.set_countdown(&self.engine.space, pc, 1);
-                return Step::Compiled;
-            }
-            Some(Installed::Busy) => {
-                self.interp
-                    .set_countdown(&self.engine.space, pc, LOOK_AGAIN);
-                return Step::Interpret;
-            }
-            Some(Installed::Refused) => {
-                self.interp
-                    .set_countdown(&self.engine.space, pc, self.threshold);
-                return Step::Interpret;
-            }
+            Some(Installed::Ready) => return (1, true),
+            Some(Installed::Busy) => return (LOOK_AGAIN, false),
+            Some(Installed::Refused) => return (self.threshold, false),
             None => {}
         }
-        let request = self.request(&jit, pc);
-        match request {
-            Request::Ready => {
-                self.interp.set_countdown(&self.engine.space, pc, 1);
-                return Step::Compiled;
-            }
-            Request::Queued => self
-                .interp
-                .set_countdown(&self.engine.space, pc, LOOK_AGAIN),
-            Request::Later(arrivals) => {
-                self.interp
-                    .set_countdown(&self.engine.space, pc, arrivals.max(2).into())
-            }
-            Request::Refused | Request::Kept(_) => {
-                self.interp.set_countdown(&self.engine.space, pc, 0)
-            }
+        match self.request(&jit, pc) {
+            Request::Ready => (1, true),
+            Request::Queued => (LOOK_AGAIN, false),
+            Request::Later(arrivals) => (arrivals.max(2).into(), false),
+            Request::Refused | Request::Kept(_) => (0, false),
         }
-        Step::Interpret
     }
 }
 
@@ -337,8 +372,7 @@ impl EngineCpu {
             return;
         };
         if self.with_heat(|heat| jit.lead_in(lead, pc, heat)) {
-            self.interp
-                .set_countdown(&self.engine.space, lead, LOOK_AGAIN);
+            self.set_countdown(lead, LOOK_AGAIN);
             if let Hart::Compiled(hart) = &mut self.hart {
                 hart.forget_spent(function);
             }
@@ -348,14 +382,21 @@ impl EngineCpu {
     /// Calls the compiler with what is known of how often code runs.
     fn with_heat<T>(&self, ask: impl FnOnce(&Heat<'_>) -> T) -> T {
         let space = &*self.engine.space;
-        let arrivals = |pc: u64| {
-            let page = hart::Memory::code_page(space, pc).ok()?;
-            let left = self.interp.countdown(page, pc)?;
-            self.threshold.checked_sub(left)
+        let drafts = match &self.hart {
+            Hart::Compiled(hart) => hart.drafts(),
+            Hart::Interpreted(_) => None,
         };
-        let ran = |pc: u64| {
-            let page = hart::Memory::code_page(space, pc).ok();
-            page.is_some_and(|page| self.interp.countdown(page, pc).is_some())
+        let countdown = |pc: u64| {
+            let page = hart::Memory::code_page(space, pc).ok()?;
+            self.interp.countdown(page, pc)
+        };
+        let arrivals = |pc: u64| match drafts {
+            Some(drafts) => drafts.arrivals(pc),
+            None => self.threshold.checked_sub(countdown(pc)?),
+        };
+        let ran = |pc: u64| match drafts {
+            Some(drafts) => drafts.arrivals(pc).is_some_and(|arrivals| arrivals > 0),
+            None => countdown(pc).is_some(),
         };
         let spent = |function: u64| match &self.hart {
             Hart::Compiled(hart) => hart.spent_on(function),
@@ -413,14 +454,9 @@ impl Cpu for EngineCpu {
     fn run(&mut self, limit: Option<u64>) -> Stop {
         let limit = limit.unwrap_or(u64::MAX);
         self.catch_up();
-        if self.engine.options.by_block {
-            let end = self.hart.state().instret + self.block_length();
-            return match self.run_to(limit.min(end)) {
-                Stop::Limit if end < limit => Stop::Kicked,
-                stop => stop,
-            };
-        }
-        self.run_to(limit)
+        let stop = self.run_or_block(limit);
+        self.count_drafted();
+        stop
     }
 
     fn kicker(&self) -> Arc<dyn Kick> {
@@ -453,11 +489,39 @@ impl Cpu for EngineCpu {
             None => fork(),
         };
         drop(kept);
+        if let (true, Hart::Compiled(hart)) = (is_child, &mut self.hart) {
+            hart.forget_drafts();
+            self.use_drafts();
+        }
         is_child
     }
 }
 
 impl EngineCpu {
+    fn run_or_block(&mut self, limit: u64) -> Stop {
+        if self.engine.options.by_block {
+            let end = self.hart.state().instret + self.block_length();
+            return match self.run_to(limit.min(end)) {
+                Stop::Limit if end < limit => Stop::Kicked,
+                stop => stop,
+            };
+        }
+        self.run_to(limit)
+    }
+
+    /// Tells the engine what has been drafted since the last time.
+    fn count_drafted(&mut self) {
+        if let Hart::Compiled(hart) = &self.hart
+            && let Some(drafts) = hart.drafts()
+        {
+            let new = drafts.instructions.saturating_sub(self.drafted);
+            self.drafted = drafts.instructions;
+            if new > 0 {
+                self.engine.drafted.fetch_add(new, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Runs until `instret` is `limit` or something else stops it.
     fn run_to(&mut self, limit: u64) -> Stop {
         let mut step = match self.engine.options.kind {

@@ -37,6 +37,9 @@ pub struct EngineOptions {
     pub eager: bool,
     /// Return after each block, as if kicked: for comparing engines block by block.
     pub by_block: bool,
+    /// Run what is not compiled as drafts, where the host has them, instead of interpreting it. Not
+    /// while counting, or comparing by block.
+    pub drafts: bool,
     /// Where compiled code is kept between runs.
     pub translations: Option<Folder>,
     /// The compiler's options; `counting` and `background` are among them.
@@ -44,9 +47,12 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
-    /// Arrivals at a block after which compiling it pays: measured on python3, whose code is large;
-    /// see ARCHITECTURE.md, "Costs, measured".
+    /// Arrivals at a block that is interpreted after which compiling it pays: measured on python3,
+    /// whose code is large; see ARCHITECTURE.md, "Costs, measured".
     pub const THRESHOLD: u64 = 4000;
+
+    /// The same of a block that runs as a draft, which is nearly as fast as what is compiled.
+    pub const DRAFT_THRESHOLD: u64 = 100_000;
 
     /// The default options of an engine. `exact` counts every instruction, so that a run can be
     /// stopped at a count and repeated bit for bit.
@@ -58,9 +64,13 @@ impl EngineOptions {
         };
         EngineOptions {
             kind,
-            threshold: Self::THRESHOLD,
+            threshold: match exact || !jit::Drafts::EXIST {
+                true => Self::THRESHOLD,
+                false => Self::DRAFT_THRESHOLD,
+            },
             eager: false,
             by_block: false,
+            drafts: true,
             translations: None,
             jit,
         }
@@ -78,6 +88,8 @@ pub struct Engine {
     kept: Mutex<Option<Arc<Kept>>>,
     /// Instructions that interpreters retired, for [`Engine::stats`].
     interpreted: AtomicU64,
+    /// Instructions that drafts were made of, likewise.
+    drafted: AtomicU64,
 }
 
 /// What an engine has done so far.
@@ -85,6 +97,8 @@ pub struct Engine {
 pub struct Stats {
     /// Instructions retired by the interpreter.
     pub interpreted: u64,
+    /// Instructions that drafts were made of.
+    pub drafted: u64,
     /// What the compiler did.
     pub jit: jit::Stats,
 }
@@ -111,6 +125,7 @@ impl Engine {
             clock,
             kept: Mutex::default(),
             interpreted: AtomicU64::new(0),
+            drafted: AtomicU64::new(0),
         }))
     }
 
@@ -166,6 +181,7 @@ impl Engine {
     pub fn stats(&self) -> Stats {
         Stats {
             interpreted: self.interpreted.load(Ordering::Relaxed),
+            drafted: self.drafted.load(Ordering::Relaxed),
             jit: self.jit.as_ref().map(|jit| jit.stats()).unwrap_or_default(),
         }
     }

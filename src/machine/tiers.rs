@@ -6,7 +6,7 @@ use crate::Error;
 use crate::translations::KeptMachine;
 use hart::{Memory, SystemMemory};
 use interp::{Exit, Interp};
-use jit::{Installed, Portable, SystemExit, SystemJit};
+use jit::{Drafts, Installed, Portable, Space, SystemExit, SystemJit};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -26,11 +26,16 @@ const PREVIEW_AGAIN: u64 = 64;
 /// later ones too, but not below this.
 const LEAST_THRESHOLD: u64 = 1250;
 
+/// Arrivals at a block that runs as a draft before compiling it pays, see ARCHITECTURE.md.
+const DRAFT_THRESHOLD: u64 = 30_000;
+
 /// How a machine's code is executed.
 #[derive(Clone, Debug)]
 pub struct TierOptions {
     /// Arrivals at a block before the region around it is compiled.
     pub threshold: u64,
+    /// Run what is not compiled as drafts, where the host has them, instead of interpreting it.
+    pub drafts: bool,
     /// How many arrivals it counts for if compiled code is left for a block that has none: going
     /// from one engine to the other takes as long as many instructions.
     pub exit_weight: u64,
@@ -45,7 +50,11 @@ pub struct TierOptions {
 impl Default for TierOptions {
     fn default() -> Self {
         TierOptions {
-            threshold: 5000,
+            threshold: match jit::Drafts::EXIST {
+                true => DRAFT_THRESHOLD,
+                false => 5000,
+            },
+            drafts: true,
             exit_weight: 4,
             warmth: 16,
             eager: false,
@@ -64,6 +73,8 @@ impl Default for TierOptions {
 pub struct TierStats {
     /// Instructions interpreted.
     pub interpreted: u64,
+    /// Instructions that drafts were made of.
+    pub drafted: u64,
     /// Times that compiled code was left for lack of more.
     pub missing: u64,
     /// Times that it was left because of the limit.
@@ -81,6 +92,7 @@ impl TierStats {
     fn plus(self, other: TierStats) -> TierStats {
         TierStats {
             interpreted: self.interpreted + other.interpreted,
+            drafted: self.drafted + other.drafted,
             missing: self.missing + other.missing,
             limits: self.limits + other.limits,
             single: self.single + other.single,
@@ -101,6 +113,7 @@ pub struct Tiers {
     options: TierOptions,
     interp: Interp<SystemMemory>,
     jit: Option<SystemJit>,
+    drafts: Option<Drafts>,
     /// Whether limits are obeyed exactly.
     pub exact: bool,
     stats: TierStats,
@@ -113,6 +126,8 @@ impl Tiers {
     pub fn new(options: Option<TierOptions>) -> Result<Tiers, Error> {
         let jit = options.as_ref().map(|o| SystemJit::new(o.jit.clone()));
         let threshold = options.as_ref().map_or(0, |options| options.threshold);
+        let wanted = options.as_ref().is_some_and(|o| o.drafts && !o.eager);
+        let drafts = wanted.then(|| Drafts::new(Space::Machine)).flatten();
         Ok(Tiers {
             options: options.unwrap_or_default(),
             interp: Interp::new(interp::Options {
@@ -120,6 +135,10 @@ impl Tiers {
                 ..interp::Options::default()
             }),
             jit: jit.transpose()?,
+            drafts: drafts.map(|mut drafts| {
+                drafts.threshold = threshold;
+                drafts
+            }),
             exact: true,
             stats: TierStats::default(),
             kept: None,
@@ -141,6 +160,9 @@ impl Tiers {
         self.options.threshold = halved.max(LEAST_THRESHOLD.min(usual));
         self.interp.set_threshold(self.options.threshold);
         self.interp.set_preview(PREVIEW);
+        if let Some(drafts) = &mut self.drafts {
+            (drafts.threshold, drafts.preview) = (self.options.threshold, PREVIEW);
+        }
         self.kept = Some(kept);
     }
 
@@ -164,6 +186,7 @@ impl Tiers {
         let jit = self.jit.as_ref().map(SystemJit::stats);
         TierStats {
             jit: jit.unwrap_or_default(),
+            drafted: self.drafts.as_ref().map_or(0, |drafts| drafts.instructions),
             ..self.stats
         }
     }
@@ -171,6 +194,9 @@ impl Tiers {
     /// Drops what was made from the code on these pages.
     pub fn invalidate(&mut self, pages: &[u64]) {
         self.interp.invalidate(pages.iter().copied());
+        if let Some(drafts) = &mut self.drafts {
+            drafts.invalidate(pages);
+        }
         let Some(jit) = &mut self.jit else {
             return;
         };
@@ -192,6 +218,9 @@ impl Tiers {
     /// Drops all that is derived from the guest's state.
     pub fn clear(&mut self) {
         self.interp.clear();
+        if let Some(drafts) = &mut self.drafts {
+            drafts.clear();
+        }
         if let Some(jit) = &mut self.jit {
             jit.clear();
         }
@@ -208,7 +237,8 @@ impl Tiers {
         // Where a block has just reported itself hot.
         let mut reported = None;
         loop {
-            let exit = hart.state.run(jit, &hart.memory, limit, poll);
+            let drafts = self.drafts.as_mut();
+            let exit = hart.state.run(jit, drafts, &hart.memory, limit, poll);
             let near = |count: u64| hart.state.instret.saturating_add(count).min(limit);
             let before = hart.state.instret;
             let over = before >= limit;
@@ -217,7 +247,7 @@ impl Tiers {
                 SystemExit::Limit => self.stats.limits += 1,
                 SystemExit::Interpret => self.stats.single += 1,
                 SystemExit::Replay => self.stats.replays += 1,
-                SystemExit::Poll | SystemExit::Rounding | SystemExit::FenceI => {}
+                SystemExit::Poll | SystemExit::Rounding | SystemExit::FenceI | SystemExit::Hot => {}
                 SystemExit::Attention | SystemExit::Wait | SystemExit::Trap(_) => {}
             }
             let exit = match exit {
@@ -231,6 +261,13 @@ impl Tiers {
                         true => Exit::Hot,
                         false => self.interp.step(&mut hart.state, &hart.memory),
                     }
+                }
+                SystemExit::Hot => {
+                    if let Some(drafts) = &mut self.drafts {
+                        let kept = self.kept.as_deref();
+                        hot_draft(drafts, jit, kept, &self.options, hart);
+                    }
+                    Exit::Hot
                 }
                 SystemExit::Missing if reported == Some((hart.state.pc, before)) => {
                     let kept = self.kept.as_deref();
@@ -336,4 +373,39 @@ fn hot(
     hart.state.look_again();
     let wait = if ready { 1 } else { LATER };
     interp.set_countdown(&hart.memory, pc, wait);
+}
+
+/// The draft of the block at a hart's pc has run often, or is new, to be looked for in what was kept.
+fn hot_draft(
+    drafts: &mut Drafts,
+    jit: &mut SystemJit,
+    kept: Option<&KeptMachine>,
+    options: &TierOptions,
+    hart: &mut Hart,
+) {
+    let pc = hart.state.pc;
+    let Some(page) = hart.memory.code_page_of(pc) else {
+        return;
+    };
+    let code = Drafts::code(pc, page);
+    if let Some(left) = drafts.take_preview(code) {
+        match kept.map(|kept| kept.install(pc, jit, &hart.memory)) {
+            Some(Installed::Ready) => {
+                hart.state.look_again();
+                drafts.set_countdown(code, 1);
+            }
+            Some(Installed::Busy) if left > PREVIEW_AGAIN => {
+                drafts.set_preview(code, PREVIEW_AGAIN, left - PREVIEW_AGAIN);
+            }
+            Some(Installed::Busy | Installed::Refused) | None => {}
+        }
+        return;
+    }
+    let warm = |pc, page| {
+        let arrivals = drafts.arrivals(Drafts::code(pc, page));
+        arrivals.is_some_and(|arrivals| arrivals >= options.threshold / options.warmth.max(1))
+    };
+    let ready = jit.request(pc, &hart.memory, warm);
+    hart.state.look_again();
+    drafts.set_countdown(code, if ready { 1 } else { LATER });
 }

@@ -76,7 +76,9 @@ pub fn compiled(state: &mut HartState, space: &Arc<UserSpace>, limit: u64) -> En
             // A fault, or no code, which is as it should be only behind the instruction.
             jit::Exit::Replay | jit::Exit::Interpret | jit::Exit::Rounding | jit::Exit::Missing => {
             }
-            jit::Exit::Poll => panic!("a run without poll ended with {exit:?}"),
+            jit::Exit::Poll | jit::Exit::Hot => {
+                panic!("a run without poll and drafts ended with {exit:?}")
+            }
         }
         let excused = exit == jit::Exit::Rounding
             || hart.state().instret != state.instret
@@ -101,6 +103,39 @@ pub fn compiled(state: &mut HartState, space: &Arc<UserSpace>, limit: u64) -> En
         }
         ended => ended,
     }
+}
+
+/// A draft, up to the first trap or until it comes to the first instruction again; the interpreter does
+/// what it leaves. It does not count: one instruction has retired where the trap is another one's.
+pub fn drafted(state: &mut HartState, space: &Arc<UserSpace>, limit: u64) -> Ended {
+    let options = jit::Options {
+        background: false,
+        ..jit::Options::default()
+    };
+    let jit = jit::Jit::new(options, space.clone()).expect("a compiler for this host");
+    let mut hart = jit.hart();
+    hart.use_drafts(2, None);
+    *hart.state_mut() = *state;
+    let ended = loop {
+        match hart.run(limit) {
+            jit::Exit::FenceI => continue,
+            jit::Exit::Hot => break Ended::Limit,
+            jit::Exit::Trap(trap) => break Ended::Trap(trap),
+            jit::Exit::Interpret | jit::Exit::Rounding | jit::Exit::Missing => {}
+            exit => panic!("a run of drafts ended with {exit:?}"),
+        }
+        let limit = hart.state().instret + 1;
+        if let Ended::Trap(trap) = step(hart.state_mut(), space, limit) {
+            break Ended::Trap(trap);
+        }
+    };
+    let instret = match ended {
+        Ended::Limit => limit,
+        Ended::Trap(_) => state.instret + u64::from(hart.state().pc != state.pc),
+    };
+    *state = *hart.state();
+    state.instret = instret;
+    ended
 }
 
 /// What compiled code hands back, to be interpreted once: system instructions, and singles in

@@ -65,6 +65,20 @@ pub enum Way {
     Pieces,
     /// Without counting: `instret` does not move.
     Uncounted,
+    /// As drafts, and nothing is compiled.
+    Drafted,
+    /// As drafts until it is hot, which is soon.
+    Tiers,
+}
+
+impl Way {
+    /// Whether retired instructions are counted.
+    fn counts(self) -> bool {
+        match self {
+            Way::Compiled | Way::Mixed | Way::Pieces => true,
+            Way::Uncounted | Way::Drafted | Way::Tiers => false,
+        }
+    }
 }
 
 /// How many entries [`Way::Compiled`] asks for at once. Each may compile a whole region again.
@@ -86,7 +100,7 @@ pub struct Compiled {
 
 impl Compiled {
     pub fn new(space: &Arc<UserSpace>, way: Way, options: jit::Options, seed: u64) -> Compiled {
-        let counting = way != Way::Uncounted;
+        let counting = way.counts();
         let options = jit::Options {
             compute: Some(interp::compute),
             counting,
@@ -98,9 +112,14 @@ impl Compiled {
             joining: if seed % 8 < 4 { 0 } else { u32::MAX / 4 },
             ..options
         };
-        let hart = Jit::new(options, space.clone())
+        let mut hart = Jit::new(options, space.clone())
             .expect("a compiler for this host")
             .hart();
+        match way {
+            Way::Compiled | Way::Mixed | Way::Pieces | Way::Uncounted => {}
+            Way::Drafted => hart.use_drafts(0, None),
+            Way::Tiers => hart.use_drafts(1 + seed % 5, None),
+        }
         let watchdog = (!counting).then(|| Watchdog::start(hart.poll()));
         let rest = Interpreter::new(space);
         Compiled {
@@ -129,6 +148,10 @@ impl Compiled {
                 jit::Exit::Poll => return None,
                 jit::Exit::FenceI => interp::Exit::FenceI,
                 jit::Exit::Limit | jit::Exit::Replay => self.interpret(limit),
+                jit::Exit::Hot => {
+                    self.hot();
+                    continue;
+                }
                 jit::Exit::Interpret => self.step(),
                 // Nothing that the compiler could do better.
                 jit::Exit::Rounding => {
@@ -157,6 +180,7 @@ impl Compiled {
                 interp::Exit::FenceI => {
                     let pages = self.rest.drop_stale();
                     self.hart.jit().invalidate(&pages);
+                    self.hart.invalidate_drafts(&pages);
                 }
                 interp::Exit::Limit | interp::Exit::Poll | interp::Exit::Hot => (),
                 interp::Exit::Attention | interp::Exit::Wait => unreachable!("user mode"),
@@ -164,6 +188,16 @@ impl Compiled {
             if self.hart.state().instret >= limit {
                 return None;
             }
+        }
+    }
+
+    /// The draft at pc is hot: has it compiled, or says when to ask again.
+    fn hot(&mut self) {
+        let pc = self.hart.state().pc;
+        let ready = self.hart.is_compiled(pc) || self.hart.jit().request(pc) == Request::Ready;
+        let arrivals = if ready { 1 } else { 1 + self.random.below(8) };
+        if let Some(drafts) = self.hart.drafts_mut() {
+            drafts.set_countdown(pc, arrivals);
         }
     }
 
@@ -204,7 +238,7 @@ impl Engine for Compiled {
                 retired <= next,
                 "ran to {retired}, beyond the limit of {next}"
             );
-            if trap.is_some() || retired >= limit || self.way == Way::Uncounted {
+            if trap.is_some() || retired >= limit || !self.way.counts() {
                 break trap;
             }
         };
@@ -275,7 +309,7 @@ pub fn compare(program: &Program, way: Way, options: &jit::Options, seed: u64) -
         };
     }
     let (mut got, interpreted) = compiled(program, way, options.clone(), seed);
-    if way == Way::Uncounted {
+    if !way.counts() {
         for outcome in [&mut expected, &mut got] {
             outcome.hart.instret = 0;
             outcome

@@ -84,6 +84,13 @@ impl Arena {
         Ok(self.writable.wrapping_add(start))
     }
 
+    /// Copies bytes to a place that was taken, so many bytes from the beginning.
+    pub fn write(&self, offset: usize, bytes: &[u8]) {
+        assert!(offset + bytes.len() <= self.used());
+        // SAFETY: the place is mapped writable, and was handed out to the caller.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.writable.add(offset), bytes.len()) };
+    }
+
     /// Makes what was written since the last call executable.
     pub fn publish(&self) {
         host_cache::clear(self.executable());

@@ -75,6 +75,20 @@ impl Arena {
         Ok(self.memory.wrapping_add(start))
     }
 
+    /// Copies bytes to a place that was taken, so many bytes from the beginning.
+    pub fn write(&self, offset: usize, bytes: &[u8]) {
+        assert!(offset + bytes.len() <= self.used());
+        let place = self.memory.wrapping_add(offset);
+        // SAFETY: the first changes what this thread may do with JIT mappings, nothing else; the place
+        // was handed out to the caller.
+        unsafe {
+            libc::pthread_jit_write_protect_np(0);
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
+            libc::pthread_jit_write_protect_np(1);
+            sys_icache_invalidate(place.cast(), bytes.len());
+        }
+    }
+
     /// Makes what was written since the last call executable.
     pub fn publish(&self) {
         let (start, end) = (self.published.load(Ordering::Relaxed), self.used());

@@ -131,7 +131,7 @@ pub fn compiled_by(
                 Request::Ready => false,
                 Request::Queued | Request::Later(_) | Request::Refused | Request::Kept(_) => true,
             },
-            Exit::Limit | Exit::Interpret | Exit::Rounding => true,
+            Exit::Limit | Exit::Interpret | Exit::Hot | Exit::Rounding => true,
             Exit::Replay => {
                 let poll = AtomicU32::new(0);
                 match interp.run(hart.state_mut(), &*space, limit, &poll) {
