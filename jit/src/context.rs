@@ -194,6 +194,10 @@ pub mod code {
 }
 
 /// Offsets of the fields.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "drafts use some, and there are none there")
+)]
 pub mod offset {
     use super::*;
 

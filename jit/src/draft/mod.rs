@@ -12,7 +12,12 @@
 //! drafted later, and by a small cache of addresses where it is computed. They know nothing of compiled
 //! regions: where one is, the block's counter has run out, and the engine decides.
 
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "nobody drafts there")
+)]
 mod data;
+mod heat;
 #[cfg(not(target_arch = "x86_64"))]
 #[path = "none.rs"]
 mod host;
@@ -21,6 +26,7 @@ mod host;
 mod host;
 
 use self::data::Data;
+use self::heat::counter;
 pub use self::host::Space;
 use self::host::{After, Common, Drafter, Exit};
 use crate::context::Context;
@@ -39,11 +45,6 @@ const HOT: usize = 40 << 20;
 const LONGEST: usize = 64;
 /// Instructions drafted at a time at most: what a block falls through to is drafted with it.
 const AT_ONCE: usize = 96;
-/// Arrivals at a block that was compiled, and is not any more, before it is hot again.
-const AGAIN: u64 = 64;
-/// A counter that never runs out.
-const NEVER: i64 = i64::MAX;
-
 /// Says of addresses whether what is there is hot from the start.
 pub type Early = Arc<dyn Fn(u64) -> bool + Send + Sync>;
 
@@ -233,92 +234,6 @@ impl Drafts {
         Some(self.blocks[found.ok()?].code)
     }
 
-    /// Whether the code of the block of that number was dropped.
-    pub fn was_dropped(&self, number: u64) -> bool {
-        self.blocks[number as usize].dropped
-    }
-
-    /// Has what still jumps to the block of that number, whose code was dropped, go on to `entry`.
-    pub fn redirect(&mut self, number: u64, entry: u64) {
-        self.data.set_redirect(number as usize, entry);
-    }
-
-    /// Whether there is a draft of the block whose code begins at `code`.
-    pub fn contains(&self, code: u64) -> bool {
-        self.drafter.known(code).is_some()
-    }
-
-    /// The region at `code` is to be entered by whoever comes to the block there: by the code that is
-    /// given back, where the address is in a register.
-    pub fn replace(&mut self, code: u64) -> u64 {
-        let to_region = self.common.to_region as u64;
-        if let Some(Known { number, .. }) = self.drafter.known(code) {
-            self.blocks[number].replaced = true;
-            self.set_counter(number, -1);
-            self.data.set_redirect(number, to_region);
-        }
-        to_region
-    }
-
-    /// There is no region at `code` any more: the block there runs again.
-    fn revive(&mut self, code: u64) {
-        let Some(Known { number, .. }) = self.drafter.known(code) else {
-            return;
-        };
-        if std::mem::replace(&mut self.blocks[number].replaced, false) {
-            self.set_counter(number, counter(AGAIN));
-            let hot = self.common.of(Exit::Hot) as u64;
-            self.data.set_redirect(number, hot);
-        }
-    }
-
-    /// How often the block was arrived at whose code begins at `code`, if it is known.
-    pub fn arrivals(&self, code: u64) -> Option<u64> {
-        let number = self.drafter.known(code)?.number;
-        let arrivals = self.blocks[number]
-            .full
-            .wrapping_sub(self.data.counter(number));
-        Some(arrivals.max(0) as u64)
-    }
-
-    /// Makes the block whose code begins at `code`, if it is known, report itself hot at the
-    /// `arrivals`-th arrival from now; 0 for never.
-    pub fn set_countdown(&mut self, code: u64, arrivals: u64) {
-        self.revive(code);
-        if let Some(Known { number, .. }) = self.drafter.known(code) {
-            self.set_counter(number, counter(arrivals));
-        }
-    }
-
-    /// If what the block at `code` reports is only a preview: how many arrivals are missing then until it
-    /// is hot. It counts those from now on.
-    pub fn take_preview(&mut self, code: u64) -> Option<u64> {
-        let Known { number, .. } = self.drafter.known(code)?;
-        let after = std::mem::take(&mut self.blocks[number].after);
-        if after == 0 {
-            return None;
-        }
-        self.set_counter(number, counter(after));
-        Some(after)
-    }
-
-    /// Has the block at `code` report itself after `first` arrivals as one that is new does, and then go
-    /// on counting.
-    pub fn set_preview(&mut self, code: u64, first: u64, arrivals: u64) {
-        if let Some(Known { number, .. }) = self.drafter.known(code) {
-            self.blocks[number].after = arrivals;
-            self.set_counter(number, counter(first));
-        }
-    }
-
-    /// Changes a counter, and not what it has counted.
-    fn set_counter(&mut self, number: usize, value: i64) {
-        let block = &mut self.blocks[number];
-        let counted = block.full.wrapping_sub(self.data.counter(number));
-        block.full = value.wrapping_add(counted);
-        self.data.set_counter(number, value);
-    }
-
     /// Drops what was made from these pages.
     pub fn invalidate(&mut self, pages: &[u64]) {
         let mut dropped = false;
@@ -506,14 +421,6 @@ impl Drafts {
             parcels |= u32::from(source.parcel(page, second)?) << 16;
         }
         decode::decode(parcels)
-    }
-}
-
-/// The value of a counter that runs out at an arrival.
-fn counter(arrivals: u64) -> i64 {
-    match arrivals {
-        0 => NEVER,
-        _ => i64::try_from(arrivals - 1).unwrap_or(NEVER),
     }
 }
 
