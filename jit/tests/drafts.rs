@@ -288,7 +288,7 @@ fn a_draft_takes_over_again_where_a_region_was_dropped() {
 #[test]
 fn more_code_than_there_is_room_for_drops_what_is_there() {
     // Each block is followed by one that it does not fall through to.
-    let blocks = 140_000;
+    let blocks = 600_000;
     let code: Vec<Insn> = std::iter::repeat_n(jal(X::ZERO, 4), blocks)
         .chain([ecall()])
         .collect();

@@ -2,9 +2,9 @@
 //! host register holds, see `Context::drafts`.
 
 /// Most blocks at once.
-pub const BLOCKS: usize = 1 << 17;
+pub const BLOCKS: usize = 1 << 19;
 /// Most slots at once.
-pub const LINKS: usize = 1 << 18;
+pub const LINKS: usize = 1 << 20;
 /// Entries of the cache of computed jumps.
 const CACHE_ENTRIES: usize = 1 << 13;
 

@@ -22,8 +22,8 @@ impl Drafts {
     /// Makes the block whose code begins at `code`, if it is known, report itself hot at the
     /// `arrivals`-th arrival from now; 0 for never.
     pub fn set_countdown(&mut self, code: u64, arrivals: u64) {
-        self.revive(code);
         if let Some(Known { number, .. }) = self.drafter.known(code) {
+            self.revive(number);
             self.set_counter(number, counter(arrivals));
         }
     }
@@ -79,11 +79,8 @@ impl Drafts {
         to_region
     }
 
-    /// There is no region at `code` any more: the block there runs again.
-    pub(super) fn revive(&mut self, code: u64) {
-        let Some(Known { number, .. }) = self.drafter.known(code) else {
-            return;
-        };
+    /// There is no region any more where the block of that number begins: it runs again.
+    pub(super) fn revive(&mut self, number: usize) {
         if std::mem::replace(&mut self.blocks[number].replaced, false) {
             self.set_counter(number, counter(AGAIN));
             let hot = self.common.of(Exit::Hot) as u64;

@@ -38,9 +38,9 @@ use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// Bytes of address space for a hart's drafts; when they are used up, all are dropped.
-const ARENA: usize = 64 << 20;
+const ARENA: usize = 256 << 20;
 /// Of those for what usually runs.
-const HOT: usize = 40 << 20;
+const HOT: usize = 160 << 20;
 /// Instructions in a block at most.
 const LONGEST: usize = 64;
 /// Instructions drafted at a time at most: what a block falls through to is drafted with it.
@@ -208,11 +208,13 @@ impl Drafts {
     /// The code of the block at `pc`, whose code lies at `code`, drafted now if it was not before. `None`
     /// if its first instruction cannot be fetched.
     pub fn entry(&mut self, pc: u64, code: u64, source: &impl Source) -> Option<u64> {
-        self.revive(code);
-        if let Some(known) = self.drafter.known(code) {
-            return Some(known.entry as u64);
+        match self.drafter.known(code) {
+            Some(Known { number, entry }) => {
+                self.revive(number);
+                Some(entry as u64)
+            }
+            None => self.draft(pc, code, source),
         }
-        self.draft(pc, code, source)
     }
 
     /// Has computed jumps to `pc` find its code.
