@@ -277,13 +277,18 @@ impl Drafts {
         let _ = self.write_common();
     }
 
-    /// Whether there is room for what is drafted at a time.
+    /// Whether there is no room for what is drafted at a time.
     fn is_full(&self) -> bool {
         const MARGIN: usize = 64 << 10;
-        self.blocks.len() + AT_ONCE > data::BLOCKS
-            || self.links + 2 * AT_ONCE > data::LINKS
-            || self.hot + MARGIN > HOT
-            || self.cold + MARGIN > ARENA - HOT
+        // A machine's code comes and goes: what is drafted anew lies close together.
+        let part = match self.space {
+            Space::Machine => 4,
+            Space::Own | Space::Window => 1,
+        };
+        self.blocks.len() + AT_ONCE > data::BLOCKS / part
+            || self.links + 2 * AT_ONCE > data::LINKS / part
+            || self.hot + MARGIN > HOT / part
+            || self.cold + MARGIN > (ARENA - HOT) / part
     }
 
     /// Drafts the block at `pc`, and what it falls through to.

@@ -128,6 +128,10 @@ impl Drafter {
 
     /// Notes that the next host instruction accesses guest memory.
     pub fn site(&mut self) {
+        if self.system() {
+            // It has been found out before that it can be accessed.
+            return;
+        }
         let site = (self.code.hot_len() as u32, self.pc);
         self.sites.push(site);
     }
