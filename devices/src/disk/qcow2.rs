@@ -14,6 +14,15 @@ const MAGIC: [u8; 4] = *b"QFI\xfb";
 /// Where the header says where the name of the backing file lies, and its length.
 const BACKING: usize = 8;
 const BACKING_SIZE: usize = 16;
+/// Where the header says its version, and its length: extensions come behind it, each with its kind and
+/// length, in the first cluster.
+const VERSION: u64 = 4;
+const HEADER_LENGTH: u64 = 100;
+const LARGEST_CLUSTER: u64 = 2 << 20;
+/// The extension that ends them, and the one that names features, in so many bytes each.
+const END: u32 = 0;
+const NAMES: u32 = 0x6803_f857;
+const NAME: u32 = 48;
 /// Bytes of a name that an error shows.
 const SHOWN: usize = 256;
 
@@ -38,6 +47,7 @@ impl Qcow2 {
             });
         }
         let open = || {
+            demand_whole_names(&file)?;
             let storage = imago::file::File::try_from(file)?;
             let builder = Image::<imago::file::File>::builder(storage).write(!read_only);
             builder.open(DenyImplicitOpenGate::default())
@@ -47,6 +57,36 @@ impl Qcow2 {
             image: FormatAccess::new(image),
         })
     }
+}
+
+/// Refuses an image whose table of names of features ends within a name, which imago does not expect.
+/// All else that is wrong with the header it finds itself.
+fn demand_whole_names(file: &File) -> io::Result<()> {
+    let word = |at: u64| {
+        let mut bytes = [0; 4];
+        file.read_exact_at(&mut bytes, at)?;
+        io::Result::Ok(u32::from_be_bytes(bytes))
+    };
+    if word(VERSION).is_ok_and(|version| version < 3) {
+        return Ok(());
+    }
+    let Ok(mut at) = word(HEADER_LENGTH).map(u64::from) else {
+        return Ok(());
+    };
+    while at < LARGEST_CLUSTER {
+        let (Ok(kind), Ok(length)) = (word(at), word(at + 4)) else {
+            break;
+        };
+        match kind {
+            END => break,
+            NAMES if !length.is_multiple_of(NAME) => {
+                let what = "its table of names of features ends within a name";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+            _ => at += 8 + u64::from(length).next_multiple_of(8),
+        }
+    }
+    Ok(())
 }
 
 /// The backing file that an image names.

@@ -180,6 +180,18 @@ fn an_image_that_names_another_file_is_refused() {
 }
 
 #[test]
+fn a_table_of_names_that_ends_within_one_is_an_error() {
+    let image = qcow2(1 << 20);
+    let mut bytes = image.bytes();
+    let header = u32::from_be_bytes(bytes[100..104].try_into().unwrap()) as usize;
+    bytes[header..header + 4].copy_from_slice(&0x6803_f857_u32.to_be_bytes());
+    bytes[header + 4..header + 8].copy_from_slice(&49_u32.to_be_bytes());
+    std::fs::write(&image.path, &bytes).expect("the image");
+    let error = disk::open(&image.path, true).err().expect("it is refused");
+    assert!(error.to_string().contains("within a name"), "{error}");
+}
+
+#[test]
 fn damaged_qcow2_images_are_errors_or_read_as_something() {
     let image = qcow2(1 << 20);
     let whole = image.bytes();
