@@ -3,7 +3,8 @@
 //!
 //! A draft takes a tenth of a microsecond an instruction to make and runs three times as fast as the
 //! interpreter. It counts its arrivals, so that the compiler hears of what is hot. It is code of one hart
-//! alone: nothing is locked, and slots can be filled in whenever the hart is not inside.
+//! alone, or of a machine's harts that take turns: nothing is locked, and slots can be filled in whenever
+//! none is inside.
 //!
 //! Programs and whole machines have them. Code is known by where it lies: by its address in a program,
 //! by its place on a page of RAM in a machine.
