@@ -26,6 +26,9 @@ const PREVIEW_AGAIN: u64 = 64;
 /// later ones too, but not below this.
 const LEAST_THRESHOLD: u64 = 1250;
 
+/// Arrivals at a block that is interpreted before compiling it pays.
+const THRESHOLD: u64 = 5000;
+
 /// Arrivals at a block that runs as a draft before compiling it pays, see ARCHITECTURE.md.
 const DRAFT_THRESHOLD: u64 = 30_000;
 
@@ -52,7 +55,7 @@ impl Default for TierOptions {
         TierOptions {
             threshold: match jit::Drafts::EXIST {
                 true => DRAFT_THRESHOLD,
-                false => 5000,
+                false => THRESHOLD,
             },
             drafts: true,
             exit_weight: 4,
@@ -64,6 +67,21 @@ impl Default for TierOptions {
                 optimize: false,
                 ..jit::Options::default()
             },
+        }
+    }
+}
+
+impl TierOptions {
+    /// The same with the interpreter as the first tier.
+    fn without_drafts(self) -> TierOptions {
+        let threshold = match self.threshold {
+            DRAFT_THRESHOLD => THRESHOLD,
+            chosen => chosen,
+        };
+        TierOptions {
+            drafts: false,
+            threshold,
+            ..self
         }
     }
 }
@@ -173,6 +191,12 @@ impl Tiers {
 
     /// For all harts, or one for each of so many that run at the same time. Those need not stop exactly.
     pub fn all(options: Option<TierOptions>, threads: Option<usize>) -> Result<Vec<Tiers>, Error> {
+        // A boot of four harts at the same time once stood still with drafts: until it is known why,
+        // such are interpreted first.
+        let options = options.map(|options| match threads {
+            Some(_) => options.without_drafts(),
+            None => options,
+        });
         let one = |_| {
             let mut tiers = Tiers::new(options.clone())?;
             tiers.exact = threads.is_none();
