@@ -37,7 +37,8 @@ const DRAFT_THRESHOLD: u64 = 30_000;
 pub struct TierOptions {
     /// Arrivals at a block before the region around it is compiled.
     pub threshold: u64,
-    /// Run what is not compiled as drafts, where the host has them, instead of interpreting it.
+    /// Run what is not compiled as drafts, where the host has them, instead of interpreting it; not
+    /// where harts run at the same time.
     pub drafts: bool,
     /// How many arrivals it counts for if compiled code is left for a block that has none: going
     /// from one engine to the other takes as long as many instructions.

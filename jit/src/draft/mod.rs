@@ -1,5 +1,5 @@
 //! Drafts: host code for single blocks, made in one pass when a block is first reached, without the
-//! compiler. The first tier of programs.
+//! compiler. The first tier of programs, and of machines whose harts take turns.
 //!
 //! A draft takes a tenth of a microsecond an instruction to make and runs three times as fast as the
 //! interpreter. It counts its arrivals, so that the compiler hears of what is hot. It is code of one hart
