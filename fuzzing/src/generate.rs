@@ -209,13 +209,40 @@ impl Maker {
             // Its own loops would count with its caller's counters; the last counter is its own.
             let size = 2 + self.random.below(self.content.size as u64 / 4) as usize;
             let loops = COUNTERS.len() - usize::from(depth == 0 && self.random.one_in(2));
+            let frame = self.frame();
+            for &by in &frame {
+                self.move_sp(-by);
+            }
             self.body(loops, depth + 1, size);
+            for &by in &frame {
+                self.move_sp(by);
+            }
             let short = self.random.one_in(2);
             self.push(Item::Return {
                 link: LINKS[depth],
                 short,
             });
         }
+    }
+
+    /// By how much a function moves the stack pointer, in pieces: not at all, by a usual frame, or, seldom,
+    /// to where accesses through it fault.
+    fn frame(&mut self) -> Vec<i32> {
+        let pieces = match self.random.below(16) {
+            0 => 3,
+            1..=10 => 1,
+            _ => 0,
+        };
+        let piece = |random: &mut Random| match random.one_in(4) {
+            true => 2032,
+            false => 16 * random.below(12) as i32,
+        };
+        (0..pieces).map(|_| piece(&mut self.random)).collect()
+    }
+
+    fn move_sp(&mut self, imm: i32) {
+        let (rd, rs1) = (X::SP, X::SP);
+        self.push(Item::Plain(Insn::Addi(I { rd, rs1, imm })));
     }
 
     /// A branch, jump or switch to be aimed.

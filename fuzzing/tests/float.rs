@@ -27,7 +27,12 @@ fn jit_float_values_and_flags_are_those_of_softfloat() {
             data: Vec::new(),
         };
         let space = machine::load(&program);
-        let mut engine = Compiled::new(&space, Way::Compiled, jit::Options::default(), 0);
+        let options = jit::Options {
+            // There is no stack.
+            stacks: false,
+            ..jit::Options::default()
+        };
+        let mut engine = Compiled::new(&space, Way::Compiled, options, 0);
         let mut random = Random::new(seed);
         for _ in 0..sets {
             let before = HartState {

@@ -105,6 +105,8 @@ fn compare(way: Way, full: u64) {
             let options = jit::Options {
                 compute: Some(interp::compute),
                 optimize: round % 2 == 0,
+                // It is anywhere.
+                stacks: false,
                 ..jit::Options::default()
             };
             let mut interpreter = Interpreter::new(&spaces[0]);

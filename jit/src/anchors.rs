@@ -42,7 +42,9 @@ impl Graph {
         let body = self.nodes[header].body.iter();
         let mut steps = body.flat_map(|&id| &self.nodes[id].steps);
         let ends = |op: Op| is_store(op) || is_csr(op) || matches!(op, Op::LrW | Op::LrD);
-        let loads = steps.clone().any(|step| accesses(step.insn));
+        let loads = steps
+            .clone()
+            .any(|step| accesses(step.insn) && !step.on_stack);
         loads && !steps.any(|step| ends(step.insn.op()))
     }
 

@@ -6,7 +6,7 @@ use crate::analysis::recipes::Instructions;
 use crate::code::{Code, Descriptor, EntryTable, Generation, Slot, Slots};
 use crate::explain::Listing;
 use crate::fixed::Fixed;
-use crate::graph::Graph;
+use crate::graph::{Graph, Kind};
 use crate::helpers::Helper;
 use crate::host::Arena;
 use crate::portable::{Names, Portable};
@@ -121,7 +121,8 @@ pub fn isa(options: &Options) -> Result<OwnedTargetIsa, Error> {
 /// What tells the hosts and options apart for which code comes out differently.
 pub fn fits(options: &Options) -> String {
     let (recipes, own) = (options.compute.is_some(), options.own_addresses);
-    let mut text = format!("{} {} {recipes} {own}", options.counting, options.system);
+    let kind = (options.counting, options.system, options.stacks);
+    let mut text = format!("{kind:?} {recipes} {own}");
     if let Ok(isa) = isa(options) {
         text.push_str(&format!(" {} {}", isa.triple(), isa.flags()));
         for flag in isa.isa_flags() {
@@ -169,6 +170,7 @@ pub fn translation(options: &Options, isa: &dyn cranelift_codegen::isa::TargetIs
         system: options.system,
         own_addresses: options.own_addresses && !options.system,
         recipes: options.compute.is_some() && !options.system,
+        stacks: options.stacks && !options.system,
         sabotage: options.sabotage,
         host_flags: x86,
         fma: !x86 || has("has_fma"),
@@ -428,7 +430,13 @@ impl Compiler {
     }
 
     fn compile_here(&mut self, region: &Region) -> Result<Compiled, String> {
-        let graph = Graph::new(region, !self.settings.system);
+        let graph = Graph::new(
+            region,
+            Kind {
+                program: !self.settings.system,
+                stacks: self.settings.stacks,
+            },
+        );
         let own = self.declare()?;
         let translated = self.translate(&graph, own)?;
         let clif = self

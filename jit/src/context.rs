@@ -123,6 +123,13 @@ pub struct Context {
     pub crossings: u64,
     /// Not 0: compiled code returns when it comes to a draft.
     pub stop: u64,
+    /// What the stack pointer has to be at least, and at most, for accesses through it not to fault, see
+    /// `stacks.rs`.
+    pub stack_low: AtomicU64,
+    /// See `stack_low`.
+    pub stack_high: AtomicU64,
+    /// Not 0 while compiled code may run, unless the hart is alone.
+    pub inside: AtomicU32,
     /// Whole machines: the entries of the translation cache that loads and stores use now.
     pub entries: *const tlb::Entry,
     /// Whole machines: where jumps lead, [`JUMP_SLOTS`] of them.
@@ -185,6 +192,8 @@ pub mod code {
     pub const DRAFT_HOT: u64 = 16;
     /// Compiled code has come to a draft and shall not go on: its host address is the first operand.
     pub const DRAFT_STOP: u64 = 17;
+    /// The stack pointer is not where accesses through it are known not to fault.
+    pub const STACK: u64 = 18;
     /// Whole machines: go on at `state.pc`, but look anew where that leads.
     pub const CONTINUE: u64 = 8;
     /// Whole machines: whoever runs the hart shall have a look.
@@ -226,6 +235,8 @@ pub mod offset {
     pub const DOOR: i32 = offset_of!(Context, door) as i32;
     pub const CROSSINGS: i32 = offset_of!(Context, crossings) as i32;
     pub const STOP: i32 = offset_of!(Context, stop) as i32;
+    pub const STACK_LOW: i32 = offset_of!(Context, stack_low) as i32;
+    pub const STACK_HIGH: i32 = offset_of!(Context, stack_high) as i32;
     pub const HOST_STACK: i32 = offset_of!(Context, host_stack) as i32;
     pub const STRAYS: i32 = offset_of!(Context, strays) as i32;
     pub const TVAL: i32 = offset_of!(Context, tval) as i32;
@@ -263,6 +274,7 @@ impl SharedContext {
         let context = unsafe { &mut *shared.pointer() };
         context.jump_cache[0] = JumpSlot::NOWHERE;
         context.window = window;
+        context.stack_low = AtomicU64::new(u64::MAX);
         shared.calm_down();
         shared
     }
@@ -274,6 +286,14 @@ impl SharedContext {
         let (poll, calm) = unsafe { (&(*context).poll, &(*context).calm) };
         calm.store(context as u64, Ordering::SeqCst);
         poll.store(0, Ordering::SeqCst);
+    }
+
+    /// Has compiled code come back soon.
+    pub fn ask_back(&self) {
+        self.poll().store(1, Ordering::SeqCst);
+        // SAFETY: it is atomic and lives as long as `self`.
+        let calm = unsafe { &(*self.pointer()).calm };
+        calm.store(0, Ordering::SeqCst);
     }
 
     /// Whether compiled code that asks comes back.
@@ -310,10 +330,7 @@ pub struct Poll(pub(crate) Arc<SharedContext>);
 impl Poll {
     /// Makes compiled code (and whoever watches the flag) return soon.
     pub fn set(&self) {
-        self.0.poll().store(1, Ordering::SeqCst);
-        // SAFETY: it is atomic and lives as long as the context.
-        let calm = unsafe { &(*self.0.pointer()).calm };
-        calm.store(0, Ordering::SeqCst);
+        self.0.ask_back();
     }
 
     /// Takes that back.

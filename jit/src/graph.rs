@@ -1,6 +1,7 @@
 //! A region as the translator sees it: numbered nodes instead of addresses, short forward branches
 //! folded into predicated steps, loops found.
 
+use crate::analysis::stacks::is_on_stack;
 use crate::analysis::streams::Plan;
 use crate::strays::Stray;
 use frontend::{Flow, Insn, Region};
@@ -20,6 +21,9 @@ pub struct Step {
     pub len: u8,
     /// Which step of the same node is the branch that, if taken, skips this one.
     pub skipped_by: Option<usize>,
+    /// Whether its access goes through the stack pointer, which is known to be in bounds then: it cannot
+    /// fault, see `analysis/stacks.rs`.
+    pub on_stack: bool,
 }
 
 impl Step {
@@ -179,13 +183,23 @@ pub struct Graph {
     pub strips: Vec<Plan>,
 }
 
+/// What a region is part of.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// A program, whose calls of functions in the region, and returns from them, stay in it, and whose
+    /// loops may have free copies.
+    pub program: bool,
+    /// Accesses through the stack pointer need no checkpoint.
+    pub stacks: bool,
+}
+
 /// A branch over at most this many instructions becomes selects.
 const LONGEST_SKIP: usize = 4;
 
 impl Graph {
-    /// The graph of a region. `program`: whether it is a program's, whose calls of functions in the
-    /// region, and returns from them, stay in it, and whose loops may have free copies.
-    pub fn new(region: &Region, program: bool) -> Graph {
+    /// The graph of a region.
+    pub fn new(region: &Region, kind: Kind) -> Graph {
+        let program = kind.program;
         let ids: HashMap<u64, NodeId> = region
             .blocks
             .iter()
@@ -202,6 +216,7 @@ impl Graph {
                 insn: decoded.insn,
                 len: decoded.len,
                 skipped_by: None,
+                on_stack: kind.stacks && is_on_stack(decoded.insn),
             });
             let end = match block.flow {
                 Flow::Fallthrough => End::Jump(target(block.end)),

@@ -11,7 +11,7 @@ use crate::request::{Asked, Heat, Request};
 use crate::table::Table;
 use crate::{Error, JitHart, Options, Stats};
 use memory::UserSpace;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// The compiler and all that it has compiled for one address space. Shared by the harts.
@@ -41,6 +41,8 @@ pub struct Inner {
     pub(crate) kept: Mutex<Option<Covered>>,
     /// How many harts there are at most: what forked off counts none of the others.
     pub(crate) harts: AtomicU32,
+    /// Nothing is compiled that relies on stacks, see `stacks.rs`.
+    stackless: AtomicBool,
     /// How many forks this process is away from the first.
     pub(crate) forks: AtomicU32,
 }
@@ -71,6 +73,7 @@ impl Jit {
                 runs: AtomicU32::new(0),
                 kept: Mutex::default(),
                 harts: AtomicU32::new(0),
+                stackless: AtomicBool::new(false),
                 forks: AtomicU32::new(0),
             }),
         }))
@@ -160,7 +163,11 @@ impl Jit {
 
     /// What this process compiled and still has, with `Options::keep`.
     pub fn portables(&self) -> Vec<Arc<Portable>> {
-        lock(&self.inner.table).portables()
+        match self.inner.stackless.load(Ordering::Relaxed) {
+            // They are others than they are taken for.
+            true => Vec::new(),
+            false => lock(&self.inner.table).portables(),
+        }
     }
 
     /// Regions that wait for the background thread.
@@ -232,13 +239,37 @@ impl Inner {
         lock(&self.stats).missing += count;
     }
 
+    /// The options, but for what turned out to be in vain.
+    fn present_options(&self) -> Options {
+        Options {
+            stacks: !self.is_stackless(),
+            ..self.options.clone()
+        }
+    }
+
+    /// Whether nothing is compiled that relies on stacks.
+    pub fn is_stackless(&self) -> bool {
+        !self.options.stacks || self.stackless.load(Ordering::Relaxed)
+    }
+
+    /// The program's stacks are not what compiled code relies on: all is compiled anew without.
+    pub fn do_without_stacks(&self) {
+        if self.stackless.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut compiler = lock(&self.compiler);
+        lock(&self.table).clear();
+        self.epoch.fetch_add(1, Ordering::Release);
+        *compiler = None;
+    }
+
     /// Compiles a job and makes its code known. Whether that worked.
     pub fn compile(&self, job: Job) -> bool {
         let mut guard = lock(&self.compiler);
         let started = cpu_time();
         let compiled = match &mut *guard {
             Some(compiler) => compiler.compile(&job.region),
-            None => Compiler::new(&self.options)
+            None => Compiler::new(&self.present_options())
                 .and_then(|compiler| guard.insert(compiler).compile(&job.region)),
         };
         let compiled = compiled.map(|mut compiled| {
@@ -294,7 +325,11 @@ impl Inner {
         let mut table = lock(&self.table);
         let epoch = self.space.stale_epoch();
         let shape = portable.shape();
-        if !portable.is_sound() || table.overlaps(&shape.blocks) {
+        // What others compiled relies on stacks.
+        if self.stackless.load(Ordering::Relaxed)
+            || !portable.is_sound()
+            || table.overlaps(&shape.blocks)
+        {
             return Installed::Refused;
         }
         self.space.watch_code(&shape.pages);

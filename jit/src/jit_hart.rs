@@ -1,10 +1,10 @@
 //! One hart on compiled code: enters it, and acts on why it came back.
 
-use crate::analysis::facts;
 use crate::compiler::Shared;
 use crate::context::{Context, JumpSlot, SharedContext, code, jump_slot};
 use crate::draft::{Drafts, Early, Space};
 use crate::spent::Spent;
+use crate::stacks::MOST_REFUSED;
 use crate::strays::Stray;
 use crate::strips::MOST_ROUNDS;
 use crate::{Exit, Jit, Poll, host};
@@ -34,6 +34,10 @@ pub struct JitHart {
     drafts: Option<Box<Drafts>>,
     /// Where drafts took over from compiled code last.
     lead: Option<u64>,
+    /// There is no other hart.
+    alone: bool,
+    /// How often the stack was not what compiled code relies on.
+    refused: u32,
     /// The next region that is entered is to be timed.
     timed: Option<()>,
     /// One was, and what led from it to the next is known.
@@ -105,11 +109,14 @@ impl JitHart {
             forks,
             drafts: None,
             lead: None,
+            alone: false,
+            refused: 0,
             timed: None,
             after_timed: false,
         };
         hart.context().strays = strays;
         hart.context().page_flags = hart.jit.inner().space.flag_table();
+        hart.jit.inner().space.add_stack_user(&hart.context);
         hart.jit.inner().harts.fetch_add(1, Ordering::AcqRel);
         hart
     }
@@ -148,6 +155,7 @@ impl JitHart {
         // A second hart is made by a system call of the only one, which then comes back here.
         let alone = self.jit.inner().harts.load(Ordering::Acquire) == 1;
         self.context().rounds = if alone { MOST_ROUNDS } else { 0 };
+        self.alone = alone;
         let (mut missing, mut from) = (0, From::Engine);
         let exit = loop {
             if counting && self.state().instret >= limit {
@@ -214,6 +222,7 @@ impl JitHart {
                 code::STRAY => self.strayed(Stray::Jump),
                 code::CALL => self.strayed(Stray::Call),
                 code::INDIRECT_CALL => self.strayed(Stray::IndirectCall),
+                code::STACK => from = From::Region,
                 code::LIMIT => break Exit::Limit,
                 code::POLL => break Exit::Poll,
                 code::FENCE_I => break Exit::FenceI,
@@ -239,6 +248,25 @@ impl JitHart {
             self.jit.inner().count_missing(missing);
         }
         exit
+    }
+
+    /// The stack pointer is not in bounds: looks for others. Whether compiled code may go on; it does
+    /// without what it cannot rely on if that happens often.
+    fn find_stack(&mut self) -> bool {
+        let sp = self.state().x[X::SP.index()];
+        let inner = self.jit.inner();
+        if inner.is_stackless() {
+            return self.context.take_any_stack(sp);
+        }
+        let found = self.context.find_stack(&inner.space, sp);
+        if !found {
+            self.refused += 1;
+            if self.refused >= MOST_REFUSED {
+                self.refused = 0;
+                self.jit.inner().do_without_stacks();
+            }
+        }
+        found
     }
 
     /// Runs compiled code from a region's entry on.
@@ -303,14 +331,12 @@ impl JitHart {
         false
     }
 
-    /// Whether the state is as every region takes it for granted, see `Facts::outside`. If not,
+    /// Whether the state is as every region takes it for granted, see `Facts::outside` and `stacks.rs`. If not,
     /// the interpreter runs until it is.
-    fn keeps_promises(&self) -> bool {
+    fn keeps_promises(&mut self) -> bool {
         let x = &self.state().x;
-        let reach = facts::STACK_REACH as u64;
-        x[X::SP.index()].wrapping_add(reach) < memory::LIMIT + 2 * reach
-            && x[3] < memory::LIMIT
-            && x[X::TP.index()] < memory::LIMIT
+        let others = x[3] < memory::LIMIT && x[X::TP.index()] < memory::LIMIT;
+        others && (self.context.is_on_stack(x[X::SP.index()]) || self.find_stack())
     }
 
     /// After a roll-back: computes what its checkpoint does not hold.
@@ -392,8 +418,10 @@ impl JitHart {
         }
     }
 
-    /// In the child of a fork: gives up drafts, whose memory is the parent's.
-    pub fn forget_drafts(&mut self) {
+    /// In the child of a fork: gives up drafts, whose memory is the parent's, and who did not come along.
+    pub fn forget_others(&mut self) {
+        self.jit.inner().space.forget_stack_users();
+        self.jit.inner().space.add_stack_user(&self.context);
         self.drafts = None;
         self.context().door = 0;
         self.context().empty_jump_cache();
@@ -487,7 +515,9 @@ impl JitHart {
             let state = &raw mut (*context).state;
             (*context).left = limit.wrapping_sub((*state).instret);
             let (sp, a0) = ((*state).x[X::SP.index()], (*state).x[X::A0.index()]);
+            self.context.go_inside(self.alone);
             let code = host::enter(context, function, entry, sp, a0, trampoline);
+            self.context.come_outside();
             (*state).fflags |= host::raised((*context).float_control);
             if counting {
                 (*state).instret = limit.wrapping_sub((*context).left);
@@ -528,10 +558,12 @@ impl JitHart {
         unsafe {
             (*context).drafts = data;
             (*context).door = door;
+            self.context.go_inside(self.alone);
             let code = match self.generation {
                 Some(_) => host::enter(context, enter, entry, 0, 0, trampoline),
                 None => host::enter(context, entry, 0, 0, 0, trampoline),
             };
+            self.context.come_outside();
             let state = &raw mut (*context).state;
             (*state).fflags |= host::raised((*context).float_control);
             Some(code)

@@ -30,6 +30,7 @@ mod options;
 mod portable;
 mod request;
 mod spent;
+mod stacks;
 mod strays;
 mod strips;
 mod system_hart;

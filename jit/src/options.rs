@@ -23,6 +23,8 @@ pub struct Options {
     /// Who computes registers again that a checkpoint does not hold, see `analysis/recipes.rs`; with
     /// nobody to do so checkpoints hold all.
     pub compute: Option<Compute>,
+    /// Rely on what the stack is known to be, see `stacks.rs`: programs only.
+    pub stacks: bool,
     /// Compile on a thread of its own; otherwise `request` returns when the code is there.
     pub background: bool,
     /// Cranelift's optimiser; without it code is compiled in about two thirds of the time.
@@ -55,6 +57,7 @@ impl Default for Options {
             system: false,
             own_addresses: false,
             compute: None,
+            stacks: true,
             background: true,
             optimize: true,
             verify: cfg!(debug_assertions),

@@ -304,6 +304,7 @@ fn more_code_than_there_is_room_for_drops_what_is_there() {
     hart.use_drafts(0, None);
     for _ in 0..2 {
         hart.state_mut().pc = far;
+        hart.state_mut().x[2] = far + 4096;
         assert_eq!(hart.run(u64::MAX), Exit::Interpret);
         assert_eq!(hart.state().pc, far + 4 * blocks as u64);
     }

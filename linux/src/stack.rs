@@ -12,6 +12,9 @@ use memory::{PAGE, Place, Protection, Sharing};
 const TRAMPOLINE: u64 = memory::LIMIT - 2 * PAGE;
 /// First address above the stack.
 const STACK_TOP: u64 = memory::LIMIT - 16 * PAGE;
+/// Bytes between strings and what the stack begins with. Linux leaves a random number of them, up to twice
+/// as many; compiled code relies on some being there (jit/src/stacks.rs).
+const GAP: u64 = PAGE;
 /// The stack's size is the host's limit within these bounds.
 const SMALLEST: u64 = 128 << 10;
 const LARGEST: u64 = 64 << 20;
@@ -101,7 +104,7 @@ pub(crate) fn build(
     for string in argv.iter().rev() {
         arg_at.push(push(guest, string)?);
     }
-    top = (top - 16) & !15;
+    top = (top - GAP - 16) & !15;
     guest.write(top, &random)?;
     let random_at = top;
 

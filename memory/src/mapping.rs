@@ -121,6 +121,7 @@ impl UserSpace {
             }
             at = vma.end;
             if vma.protection != protection {
+                core.give_up_stacks(&vmas, vma.start, vma.end);
                 core.protect_locked(&vma, protection)?;
                 vma.protection = protection;
                 vmas.insert(vma);
@@ -208,6 +209,9 @@ impl Core {
     ) -> Result<u64, Error> {
         let flags = PageFlags::of(&vma);
         let before = vmas.parts(vma.start, vma.end);
+        if !before.is_empty() {
+            self.give_up_stacks(vmas, vma.start, vma.end);
+        }
         let lock = self.page_lock.lock();
         for part in &before {
             let pages = part.start >> PAGE_BITS..part.end >> PAGE_BITS;
@@ -247,6 +251,7 @@ impl Core {
         let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
             return Ok(());
         };
+        self.give_up_stacks(vmas, start, end);
         let lock = self.page_lock.lock();
         for part in &parts {
             let pages = part.start >> PAGE_BITS..part.end >> PAGE_BITS;

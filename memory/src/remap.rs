@@ -120,6 +120,9 @@ impl Core {
         let flags = PageFlags::of(vma);
         let mut gone = vmas.parts(new, new + new_bytes);
         gone.push(vma.clone());
+        for part in &gone {
+            self.give_up_stacks(vmas, part.start, part.end);
+        }
         let lock = self.page_lock.lock();
         for part in &gone {
             let pages = part.start >> PAGE_BITS..part.end >> PAGE_BITS;

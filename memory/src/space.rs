@@ -7,10 +7,11 @@ use crate::host::pages;
 use crate::lock::{SpinGuard, SpinLock};
 use crate::log::StaleLog;
 use crate::registry;
+use crate::stacks::StackUser;
 use crate::vma::{Vma, VmaMap};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
 /// The first address that a guest process can't have: half of Sv39, as on RISC-V Linux.
 pub const LIMIT: u64 = 1 << 38;
@@ -65,6 +66,8 @@ pub(crate) struct Core {
     /// unchanged is neither zero nor a file of the guest's. Taken last, never by the handler.
     imaged: Mutex<Vec<std::ops::Range<u64>>>,
     mmap_base: AtomicU64,
+    /// Who relies on stacks. Taken only while `vmas` is held, never by the fault handler.
+    pub(crate) stack_users: Mutex<Vec<Weak<dyn StackUser>>>,
     /// Of a debugger.
     pub(crate) breakpoints: Breakpoints,
 }
@@ -139,6 +142,7 @@ impl UserSpace {
             shared_code: Mutex::default(),
             imaged: Mutex::default(),
             mmap_base: AtomicU64::new(MMAP_BASE),
+            stack_users: Mutex::default(),
             breakpoints: Breakpoints::default(),
         });
         let offset = base.wrapping_sub(reservation.as_ptr() as usize);

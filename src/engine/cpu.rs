@@ -490,7 +490,7 @@ impl Cpu for EngineCpu {
         };
         drop(kept);
         if let (true, Hart::Compiled(hart)) = (is_child, &mut self.hart) {
-            hart.forget_drafts();
+            hart.forget_others();
             self.use_drafts();
         }
         is_child

@@ -48,6 +48,8 @@ pub fn blocks(state: &mut HartState, space: &Arc<UserSpace>, limit: u64) -> Ende
 pub fn compiled(state: &mut HartState, space: &Arc<UserSpace>, limit: u64) -> Ended {
     let options = jit::Options {
         compute: Some(interp::compute),
+        // Facts put sp where they like.
+        stacks: false,
         counting: true,
         background: false,
         verify: true,
@@ -110,6 +112,7 @@ pub fn compiled(state: &mut HartState, space: &Arc<UserSpace>, limit: u64) -> En
 pub fn drafted(state: &mut HartState, space: &Arc<UserSpace>, limit: u64) -> Ended {
     let options = jit::Options {
         background: false,
+        stacks: false,
         ..jit::Options::default()
     };
     let jit = jit::Jit::new(options, space.clone()).expect("a compiler for this host");

@@ -8,6 +8,7 @@ pub mod placement;
 pub mod polls;
 pub mod recipes;
 pub mod registers;
+pub mod stacks;
 pub mod streams;
 pub mod window;
 pub mod windows;

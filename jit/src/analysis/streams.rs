@@ -207,7 +207,7 @@ pub struct Plan {
 }
 
 /// Bytes that an access is wide; none if it is more than a load or a store.
-fn width(op: Op) -> Option<i64> {
+pub fn width(op: Op) -> Option<i64> {
     use Op::*;
     Some(match op {
         Lb | Lbu | Sb => 1,

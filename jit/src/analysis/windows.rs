@@ -49,9 +49,10 @@ impl Window {
 
     /// Follows the step at `at`, which is in `node`. Whether a checkpoint must be made before it.
     pub fn step(&mut self, at: Origin, node: &Node) -> bool {
-        let insn = node.steps[at.step].insn;
-        let op = insn.op();
-        let checkpoint = accesses(insn) && !node.free && self.0.is_none();
+        let step = &node.steps[at.step];
+        let op = step.insn.op();
+        let faults = accesses(step.insn) && !step.on_stack && !node.free;
+        let checkpoint = faults && self.0.is_none();
         if checkpoint {
             self.0 = Some(at);
         }

@@ -158,6 +158,7 @@ impl Translator<'_, '_> {
             self.keep_promises(value);
         }
         self.finish();
+        self.keep_stack(Next::At(pc));
         if let Some(entry) = self
             .graph
             .entries
@@ -210,6 +211,8 @@ impl Translator<'_, '_> {
         }
         self.keep_promises(target);
         self.finish();
+        self.b.def_var(self.target, target);
+        self.keep_stack(Next::Computed);
         // Entry sizes and the address's unit are powers of two: one shift does for both. No slot
         // holds an odd address that belongs to it, so bit 0 need not be cleared first.
         const SHIFT: u32 = size_of::<JumpSlot>().trailing_zeros() - 1;
@@ -261,7 +264,9 @@ impl Translator<'_, '_> {
             (X::new(3), Fact::Window(0)),
             (X::TP, Fact::Window(0)),
         ] {
-            if !self.now.facts.get(register).implies(fact) {
+            // Of sp more is promised.
+            let more = register == X::SP && self.settings.stacks;
+            if !more && !self.now.facts.get(register).implies(fact) {
                 let value = self.x(register);
                 let near = self.in_window(value);
                 let cold = self.unless(near);
@@ -338,6 +343,34 @@ impl Translator<'_, '_> {
         };
         let cold = self.unless(go_on);
         self.aside(cold, |t| t.leave(code, next));
+    }
+
+    /// The same of the stack pointer, which every region, and every draft, finds in bounds.
+    fn keep_stack(&mut self, next: Next) {
+        if self.settings.stacks {
+            self.compare_stack(self.now.room.lacks_promised(), next);
+        }
+    }
+
+    /// Comes back to the engine unless the stack pointer is in bounds: the lower, the upper one.
+    pub(super) fn compare_stack(&mut self, (low, high): (bool, bool), next: impl Into<Next>) {
+        let next = next.into();
+        let bounds = [
+            (low, offset::STACK_LOW, IntCC::UnsignedGreaterThanOrEqual),
+            (high, offset::STACK_HIGH, IntCC::UnsignedLessThanOrEqual),
+        ];
+        for (wanted, bound, cc) in bounds {
+            if wanted {
+                let sp = self.x(X::SP);
+                let bound = self
+                    .b
+                    .ins()
+                    .load(types::I64, trusted(), self.context, bound);
+                let holds = self.b.ins().icmp(cc, sp, bound);
+                let cold = self.unless(holds);
+                self.aside(cold, |t| t.leave(code::STACK, next));
+            }
+        }
     }
 
     /// Makes true what the target of an edge takes for granted. Whether it emitted anything.

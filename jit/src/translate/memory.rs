@@ -55,7 +55,8 @@ impl Translator<'_, '_> {
         }
         let va = self.x(base);
         let free = self.graph.nodes[self.now.node].free;
-        if !free && !self.now.facts.get(base).is_near() {
+        let certain = free || self.settings.stacks && base == X::SP;
+        if !certain && !self.now.facts.get(base).is_near() {
             self.demand_window(va);
         }
         self.now.facts.accessed(base, imm);

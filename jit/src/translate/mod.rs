@@ -22,6 +22,7 @@ mod zicsr;
 
 use crate::analysis::polls::{self, Polls};
 use crate::analysis::recipes::Instructions;
+use crate::analysis::stacks::{self, Room};
 use crate::analysis::windows::{self, Origin, Window};
 use crate::analysis::{distance, facts, registers as liveness, window};
 use crate::graph::{End, Graph, Node, NodeId, Step, Target};
@@ -46,6 +47,8 @@ pub struct Settings {
     pub own_addresses: bool,
     /// Whether checkpoints may leave out what can be computed again.
     pub recipes: bool,
+    /// Whether accesses through the stack pointer are known not to fault, see `analysis/stacks.rs`.
+    pub stacks: bool,
     /// The instruction to translate wrongly.
     pub sabotage: Option<Op>,
     /// Whether the flags that the host's arithmetic raises are the guest's, see `sticky.rs`.
@@ -110,6 +113,7 @@ pub trait Linker {
 struct Now {
     registers: liveness::State,
     facts: facts::Facts,
+    room: Room,
     window: Window,
     checkpoint: Checkpoint,
     /// Counting: instructions before this one that `left` does not know of yet.
@@ -144,6 +148,8 @@ pub(crate) struct Translator<'a, 'f> {
     windows: Vec<Window>,
     checkpoints: HashMap<Origin, Checkpoint>,
     facts: Vec<facts::Facts>,
+    /// What is known of the stack at the start of each node.
+    rooms: Vec<Room>,
     checks: distance::Checks,
     polls: Polls,
     blocks: Vec<ir::Block>,
@@ -230,6 +236,10 @@ pub fn translate(
             true => vec![facts::Facts::nothing(); graph.nodes.len()],
             false => window::analyze(graph),
         },
+        rooms: match settings.stacks {
+            true => stacks::analyze(graph),
+            false => vec![Room::UNKNOWN; graph.nodes.len()],
+        },
         checks: distance::analyze(graph),
         polls: match settings.counting {
             true => Polls::at_ends(graph),
@@ -249,6 +259,7 @@ pub fn translate(
         now: Now {
             registers: liveness::State::default(),
             facts: facts::Facts::outside(),
+            room: Room::UNKNOWN,
             window: Window(None),
             checkpoint: nowhere,
             retired: 0,
@@ -339,6 +350,7 @@ impl Translator<'_, '_> {
         self.now = Now {
             registers: self.states[id],
             facts: self.facts[id].clone(),
+            room: self.rooms[id],
             window,
             checkpoint,
             retired: 0,
@@ -461,13 +473,18 @@ impl Translator<'_, '_> {
             };
             self.checkpoints.insert(at, self.now.checkpoint);
         }
+        let certain = node.free || step.on_stack;
         self.sites.push(Site {
             pc: step.pc,
-            checkpoint: match node.free {
+            checkpoint: match certain {
                 true => Checkpoint::NOWHERE,
                 false => self.now.checkpoint,
             },
         });
+        let compare = self.now.room.step(step);
+        if step.on_stack && !node.free {
+            self.compare_stack(compare, step.pc);
+        }
         if fresh && self.polls.is_at(at) {
             self.poll_or_roll_back();
         }

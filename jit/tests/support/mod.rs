@@ -74,7 +74,8 @@ pub fn start() -> HartState {
         pc: CODE,
         ..HartState::default()
     };
-    state.x[2] = STACK - 256;
+    // Far enough from both ends for compiled code to rely on it, see jit/src/stacks.rs.
+    state.x[2] = STACK - 4096;
     state.x[10] = DATA;
     state
 }

@@ -106,6 +106,7 @@ pub enum Condition {
     GreaterOrEqual,
     Below,
     AboveOrEqual,
+    Above,
     Negative,
     Unordered,
 }
@@ -203,6 +204,7 @@ impl Assembler {
             Condition::GreaterOrEqual => inst::jge_d32::new(0).encode(buffer),
             Condition::Below => inst::jb_d32::new(0).encode(buffer),
             Condition::AboveOrEqual => inst::jae_d32::new(0).encode(buffer),
+            Condition::Above => inst::ja_d32::new(0).encode(buffer),
             Condition::Negative => inst::js_d32::new(0).encode(buffer),
             Condition::Unordered => inst::jp_d32::new(0).encode(buffer),
         }

@@ -5,7 +5,6 @@
 
 use super::Drafter;
 use super::assembler::{Condition, RBX, RDI, RDX, RSI, Reg, at, ins};
-use crate::analysis::facts::STACK_REACH;
 use crate::context::offset;
 use frontend::X;
 
@@ -132,25 +131,41 @@ impl Drafter {
         self.hold(rd, reg);
         match rd.number() {
             _ if self.system() => {}
-            2 => self.keep_promise(reg, STACK_REACH as i32),
-            3 | 4 => self.keep_promise(reg, 0),
+            2 => self.keep_stack(reg),
+            3 | 4 => self.keep_promise(reg),
             _ => {}
         }
     }
 
-    /// Goes back to the engine behind this instruction if sp, gp or tp is not near the window any more:
-    /// accesses by sp are not checked, and regions take it for granted, see `Facts::outside`. An sp near
-    /// the window's end goes back as well.
-    fn keep_promise(&mut self, reg: Reg, reach: i32) {
-        ins!(self.code, leaq_rm, RDX, at(reg, reach));
+    /// Goes back to the engine behind this instruction if gp or tp is not in the window any more: regions
+    /// take it for granted, see `Facts::outside`.
+    fn keep_promise(&mut self, reg: Reg) {
+        ins!(self.code, movq_rm, RDX, reg);
         ins!(
             self.code,
             shrq_mi,
             RDX,
             ::memory::LIMIT.trailing_zeros() as u8
         );
+        self.go_back_if(Condition::NotEqual);
+    }
+
+    /// The same if sp is not in bounds, see `stacks.rs`; accesses through it are not checked. Frames go
+    /// down and up by constants: then one of the bounds will do.
+    fn keep_stack(&mut self, reg: Reg) {
+        if self.sp_moves.is_none_or(|by| by < 0) {
+            ins!(self.code, cmpq_rm, reg, at(RDI, offset::STACK_LOW));
+            self.go_back_if(Condition::Below);
+        }
+        if self.sp_moves.is_none_or(|by| by > 0) {
+            ins!(self.code, cmpq_rm, reg, at(RDI, offset::STACK_HIGH));
+            self.go_back_if(Condition::Above);
+        }
+    }
+
+    fn go_back_if(&mut self, condition: Condition) {
         let next = self.pc + u64::from(self.len);
         let out = self.go_on_elsewhere(next);
-        self.code.jump_if(Condition::NotEqual, out);
+        self.code.jump_if(condition, out);
     }
 }
