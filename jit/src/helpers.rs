@@ -267,6 +267,10 @@ pub extern "C" fn translate(context: *mut Context) {
 
 /// Finds the host address of a draft's access that the translation cache does not have: at `va`, of so
 /// many bytes, twice, and one more if they are written. 0 if the interpreter has to make it.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "there are no drafts")
+)]
 pub extern "C" fn draft_address(context: *mut Context, va: u64, access: u64) -> u64 {
     // SAFETY: drafts pass the context that `SystemHart::run` entered them with, and it has set the
     // memory to a reference that it holds meanwhile.

@@ -37,8 +37,7 @@ const DRAFT_THRESHOLD: u64 = 30_000;
 pub struct TierOptions {
     /// Arrivals at a block before the region around it is compiled.
     pub threshold: u64,
-    /// Run what is not compiled as drafts, where the host has them, instead of interpreting it; not
-    /// where harts run at the same time.
+    /// Run what is not compiled as drafts, where the host has them, instead of interpreting it.
     pub drafts: bool,
     /// How many arrivals it counts for if compiled code is left for a block that has none: going
     /// from one engine to the other takes as long as many instructions.
@@ -68,21 +67,6 @@ impl Default for TierOptions {
                 optimize: false,
                 ..jit::Options::default()
             },
-        }
-    }
-}
-
-impl TierOptions {
-    /// The same with the interpreter as the first tier.
-    fn without_drafts(self) -> TierOptions {
-        let threshold = match self.threshold {
-            DRAFT_THRESHOLD => THRESHOLD,
-            chosen => chosen,
-        };
-        TierOptions {
-            drafts: false,
-            threshold,
-            ..self
         }
     }
 }
@@ -192,12 +176,6 @@ impl Tiers {
 
     /// For all harts, or one for each of so many that run at the same time. Those need not stop exactly.
     pub fn all(options: Option<TierOptions>, threads: Option<usize>) -> Result<Vec<Tiers>, Error> {
-        // A boot of four harts at the same time once stood still with drafts: until it is known why,
-        // such are interpreted first.
-        let options = options.map(|options| match threads {
-            Some(_) => options.without_drafts(),
-            None => options,
-        });
         let one = |_| {
             let mut tiers = Tiers::new(options.clone())?;
             tiers.exact = threads.is_none();

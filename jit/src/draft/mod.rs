@@ -1,5 +1,5 @@
 //! Drafts: host code for single blocks, made in one pass when a block is first reached, without the
-//! compiler. The first tier of programs, and of machines whose harts take turns.
+//! compiler. The first tier of programs and of machines.
 //!
 //! A draft takes a tenth of a microsecond an instruction to make and runs three times as fast as the
 //! interpreter. It counts its arrivals, so that the compiler hears of what is hot. It is code of one hart
@@ -28,7 +28,6 @@ mod host;
 
 use self::data::Data;
 use self::heat::counter;
-pub use self::host::Space;
 use self::host::{After, Common, Drafter, Exit};
 use crate::context::Context;
 use crate::host::{Arena, CONTEXT_REGISTER, leave};
@@ -48,6 +47,18 @@ const LONGEST: usize = 64;
 const AT_ONCE: usize = 96;
 /// Says of addresses whether what is there is hot from the start.
 pub type Early = Arc<dyn Fn(u64) -> bool + Send + Sync>;
+
+/// How guest memory is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Space {
+    /// A program's, at the host's own addresses.
+    #[default]
+    Own,
+    /// A program's, in a window elsewhere.
+    Window,
+    /// A machine's, through the translation cache.
+    Machine,
+}
 
 /// Where code is read from.
 pub trait Source {

@@ -1,6 +1,6 @@
 //! Hosts that no drafts are made for yet: the interpreter is their first tier.
 
-use super::Known;
+use super::{Known, Space};
 use frontend::Insn;
 
 /// See `x86_64/mod.rs`, also for the others.
@@ -23,14 +23,6 @@ impl Common {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Space {
-    Own,
-    Window,
-    Machine,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[expect(dead_code, reason = "nobody drafts")]
 pub enum After {
     Next,
     Ends,

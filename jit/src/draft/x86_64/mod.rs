@@ -21,7 +21,7 @@ mod system;
 
 use self::assembler::{Assembler, Condition, Label, R14, R15, RAX, RCX, RDI, RSI, Reg, at, ins};
 use self::registers::Held;
-use super::{Known, data};
+use super::{Known, Space, data};
 use crate::context::{code, offset};
 use ::memory::PAGE;
 use cranelift_assembler_x64::inst::retq_zo;
@@ -139,18 +139,6 @@ pub struct Drafter {
     sites: Vec<(u32, u64)>,
     /// The blocks that have been drafted, by where their code begins.
     known: FxHashMap<u64, Known>,
-}
-
-/// How guest memory is reached.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Space {
-    /// A program's, at the host's own addresses.
-    #[default]
-    Own,
-    /// A program's, in a window elsewhere.
-    Window,
-    /// A machine's, through the translation cache.
-    Machine,
 }
 
 /// A cold way back to the engine.
