@@ -66,9 +66,10 @@ impl Signal {
         if !self.rung.load(Ordering::Relaxed) {
             return false;
         }
+        let mut inner = self.inner();
         self.poll.store(0, Ordering::Release);
-        self.inner().rung = false;
-        self.rung.swap(false, Ordering::AcqRel)
+        self.rung.store(false, Ordering::Release);
+        std::mem::take(&mut inner.rung)
     }
 
     /// Waits until the bell is rung, or that long.
@@ -89,7 +90,10 @@ impl Signal {
 
 impl Bell for Signal {
     fn ring(&self) {
-        self.inner().rung = true;
+        // All at once: a flag that is set behind the back of who takes the others would keep harts from
+        // executing anything, until somebody rings again.
+        let mut inner = self.inner();
+        inner.rung = true;
         self.rung.store(true, Ordering::Release);
         self.poll.store(1, Ordering::Release);
         self.wake.notify_all();
@@ -100,5 +104,50 @@ impl syscon::PowerSwitch for Signal {
     fn request(&self, power: syscon::Power) {
         self.inner().power = Some(power);
         self.powered.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_bell_that_is_rung_while_it_is_listened_to_does_not_stop_harts_for_good() {
+        const ROUNDS: u32 = 20_000;
+        let signal = Arc::new(Signal::default());
+        let turn = Arc::new(AtomicU32::new(0));
+        let (theirs, round) = (signal.clone(), turn.clone());
+        let ringing = std::thread::spawn(move || {
+            for n in 0..ROUNDS {
+                while round.load(Ordering::Acquire) != 2 * n + 1 {
+                    std::hint::spin_loop();
+                }
+                (0..8).for_each(|_| theirs.ring());
+                round.store(2 * n + 2, Ordering::Release);
+            }
+        });
+        for n in 0..ROUNDS {
+            turn.store(2 * n + 1, Ordering::Release);
+            while turn.load(Ordering::Acquire) != 2 * n + 2 {
+                signal.take_rung();
+            }
+            signal.take_rung();
+            assert_eq!(signal.poll.load(Ordering::Acquire), 0, "round {n}");
+        }
+        ringing.join().unwrap();
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_once_for_each_time_that_it_listened() {
+        let signal = Signal::default();
+        signal.ring();
+        signal.ring();
+        signal.wait(None);
+        assert!(signal.take_rung());
+        assert!(!signal.take_rung());
+        let before = std::time::Instant::now();
+        signal.wait(Some(Duration::from_millis(20)));
+        assert!(before.elapsed() >= Duration::from_millis(20));
     }
 }

@@ -106,11 +106,12 @@ fn refused(number: usize, error: &io::Error) -> Error {
 fn listen(world: &World<'_>, can_wake: impl Fn() -> bool) -> End {
     loop {
         let now = world.now();
-        // Whoever stops the harts has said why before.
-        let stopping = world.crew.is_stopping();
         if world.signal.take_rung() {
             world.bus.attend(now);
         }
+        // Whoever stops the harts has said why before, and rings after: a bell that was taken above is seen
+        // here, one that comes later ends the wait below.
+        let stopping = world.crew.is_stopping();
         if let Some(command) = world.signal.take_command() {
             return End::Command(command);
         }
