@@ -42,8 +42,7 @@ impl SystemMemory {
         let pa = self.ram.pa() + (page << memory::PAGE_BITS) + va % PAGE;
         self.tlb
             .keys()
-            .of(array)
-            .note(va, pa, |va| self.fetched_at(va));
+            .note(array, va, pa, |va| self.fetched_at(va));
         Some(page)
     }
 

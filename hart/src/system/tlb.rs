@@ -212,10 +212,8 @@ impl Tlb {
 
     /// Drops everything.
     pub fn clear(&self) {
-        (0..ARRAYS).for_each(|array| {
-            self.clear_array(array);
-            self.keys.renew(array);
-        });
+        (0..ARRAYS).for_each(|array| self.clear_array(array));
+        self.keys.renew_all();
     }
 
     /// Drops everything of address spaces, or of the one with this identifier; mappings that are
@@ -223,14 +221,14 @@ impl Tlb {
     pub fn clear_spaces(&self, asid: Option<u64>) {
         self.with_asid(asid, |index| {
             self.clear_space(index);
-            arrays_of(index).for_each(|array| self.keys.of(array).doubt());
+            arrays_of(index).for_each(|array| self.keys.doubt(array));
         });
     }
 
     /// Drops what is known of `va`.
     pub fn clear_page(&self, va: u64, asid: Option<u64>) {
         self.with_asid(asid, |index| {
-            arrays_of(index).for_each(|array| self.keys.of(array).doubt_at(va));
+            arrays_of(index).for_each(|array| self.keys.doubt_at(array, va));
             let arrays = arrays_of(index);
             // Nothing was filled since they were cleared.
             if arrays.clone().all(|array| !self.arrays[array].used.get()) {
@@ -288,6 +286,12 @@ impl Tlb {
             holder.entries.iter().filter(same).for_each(Entry::clear);
         }
     }
+}
+
+/// Whether an array is a supervisor's own view of an address space, through which it fetches.
+pub fn is_supervisors(array: usize) -> bool {
+    let in_space = array.checked_sub(FIRST_SPACE);
+    in_space.is_some_and(|array| array % 3 == View::Supervisor as usize && array / 3 < SPACES)
 }
 
 /// The arrays of a space.
