@@ -54,6 +54,28 @@ fn a_recursion_without_end_faults_where_its_stack_ends() {
 }
 
 #[test]
+fn a_loop_that_runs_free_says_nothing_of_the_stack() {
+    // Each call goes through so many words of data, and looks at its frame meanwhile.
+    let program = [
+        addi(SP, SP, -64),
+        sd(1, SP, 0),
+        addi(6, 0, 200),
+        add(7, 10, 0),
+        ld(5, 7, 0),
+        ld(8, SP, 0),
+        addi(7, 7, 8),
+        addi(6, 6, -1),
+        bne(6, 0, -16),
+        addi(11, 11, 1),
+        jal(1, -40),
+    ];
+    let outcome = check(&program, &start());
+    let cause = outcome.trap.map(|trap| trap.cause);
+    assert_eq!(cause, Some(Cause::StorePageFault));
+    assert!(outcome.state.x[11] > 900);
+}
+
+#[test]
 fn a_recursion_that_returns_leaves_what_it_found() {
     // f(n) = n + f(n - 1), with n on the stack meanwhile.
     let program = [

@@ -53,9 +53,11 @@ impl Room {
     }
 
     /// Which bounds a step has to have compared before it: the lower, the upper one. Then follows it.
-    pub fn step(&mut self, step: &Step) -> (bool, bool) {
+    /// `free`: the step is part of a loop's free copy, where something else is known.
+    pub fn step(&mut self, step: &Step, free: bool) -> (bool, bool) {
         let mut compare = (false, false);
-        if is_on_stack(step.insn)
+        if !free
+            && is_on_stack(step.insn)
             && let Some((_, imm)) = address(step.insn)
         {
             const WIDEST: i64 = 8;
@@ -119,7 +121,7 @@ pub fn analyze(graph: &Graph) -> Vec<Room> {
             }
             let mut after = room;
             for step in &node.steps {
-                after.step(step);
+                after.step(step, node.free);
             }
             changed |= start[id] != Some(room) || end[id] != Some(after);
             (start[id], end[id]) = (Some(room), Some(after));

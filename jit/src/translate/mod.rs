@@ -481,8 +481,8 @@ impl Translator<'_, '_> {
                 false => self.now.checkpoint,
             },
         });
-        let compare = self.now.room.step(step);
-        if step.on_stack && !node.free {
+        let compare = self.now.room.step(step, node.free);
+        if step.on_stack {
             self.compare_stack(compare, step.pc);
         }
         if fresh && self.polls.is_at(at) {
