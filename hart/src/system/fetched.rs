@@ -25,12 +25,15 @@ pub struct Keys {
     last: Cell<u64>,
 }
 
+/// An address, where its mapping begins, and where that leads, with its level.
+type Entry = (u64, Option<(u64, u32)>);
+
 /// The addresses that supervisors' arrays share.
 struct Common {
     addresses: Addresses,
     /// They in the order in which they were noted, with where they lead; nowhere for what no array that
     /// has not seen it can be sure of.
-    log: RefCell<Vec<(u64, Option<(u64, u32)>)>>,
+    log: RefCell<Vec<Entry>>,
     /// Rises whenever they are forgotten.
     version: Cell<u64>,
     /// How often that was because only some address spaces have code where it is not a kernel's.
@@ -159,7 +162,7 @@ impl Keys {
             return true;
         }
         let from = if doubtful { 0 } else { seen };
-        let leads = |&(va, to): &(u64, Option<(u64, u32)>)| {
+        let leads = |&(va, to): &Entry| {
             to.is_some_and(|to| walk(va).is_some_and(|now| now.fetch && (now.pa, now.level) == to))
         };
         let wrong = match common.addresses.lost.get() {
