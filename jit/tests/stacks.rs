@@ -76,6 +76,42 @@ fn a_loop_that_runs_free_says_nothing_of_the_stack() {
 }
 
 #[test]
+fn a_stack_pointer_that_has_passed_the_end_of_all_addresses_is_looked_at() {
+    // So many steps down, or up, that it comes out on the other side.
+    for (step, rounds) in [(-2048, 0x30_0000 / 2048), (-2048, 600), (2032, 70_000)] {
+        let program = [
+            addi(SP, SP, step),
+            addi(6, 6, -1),
+            bne(6, 0, -8),
+            sd(10, SP, 0),
+            ld(5, SP, 8),
+            ecall(),
+        ];
+        let mut state = start();
+        state.x[6] = rounds;
+        let outcome = check(&program, &state);
+        let cause = outcome.trap.map(|trap| trap.cause);
+        assert_eq!(cause, Some(Cause::StorePageFault), "{step} {rounds}");
+    }
+}
+
+#[test]
+fn an_atomic_through_a_wild_stack_pointer_faults() {
+    for sp in [1 << 50, !7, memory::LIMIT] {
+        let amo = decode::decode(0x0051_22af).expect("amoadd.w t0, t0, (sp)");
+        let program = [add(SP, 11, 0), amo.insn, ecall()];
+        let mut state = start();
+        state.x[11] = sp;
+        let outcome = check(&program, &state);
+        let cause = outcome.trap.map(|trap| trap.cause);
+        assert!(
+            cause.is_some_and(|cause| cause != Cause::EcallFromU),
+            "{sp:#x}"
+        );
+    }
+}
+
+#[test]
 fn a_recursion_that_returns_leaves_what_it_found() {
     // f(n) = n + f(n - 1), with n on the stack meanwhile.
     let program = [

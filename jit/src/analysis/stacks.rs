@@ -26,7 +26,10 @@ pub struct Room {
 }
 
 /// Less than any access has.
-const NONE: i64 = -(1 << 40);
+const NONE: i64 = i64::MIN / 2;
+/// With less room the stack pointer could have passed the end of all addresses, so that nothing is known of
+/// the other side either: no mapping begins so low.
+const LEAST: i64 = ROOM_BELOW - memory::MIN_ADDRESS as i64;
 
 impl Room {
     /// Nothing is known.
@@ -44,6 +47,29 @@ impl Room {
         Room {
             below: self.below.min(other.below),
             above: self.above.min(other.above),
+        }
+    }
+
+    /// After the stack pointer has moved up by so many bytes.
+    fn moved(self, by: i64) -> Room {
+        let (below, above) = (self.below + by, self.above - by);
+        match below < LEAST || above < LEAST {
+            true => Room::UNKNOWN,
+            false => Room { below, above },
+        }
+    }
+
+    /// What is known where less and less is from one round to the next: that there is some room, if there
+    /// is, so that a comparison behind it suffices; else nothing.
+    fn widened(self, before: Room) -> Room {
+        let side = |now: i64, before: i64| if now < before { 0 } else { now };
+        let some = Room {
+            below: side(self.below, before.below),
+            above: side(self.above, before.above),
+        };
+        match some.below > self.below || some.above > self.above {
+            true => Room::UNKNOWN,
+            false => some,
         }
     }
 
@@ -73,13 +99,9 @@ impl Room {
             }
         }
         if step.defs() >> X::SP.index() & 1 == 1 {
-            let moved = match step.insn {
-                Insn::Addi(o) if o.rs1 == X::SP => i64::from(o.imm),
-                _ => return (compare, *self = Room::UNKNOWN).0,
-            };
-            let after = Room {
-                below: (self.below + moved).max(NONE),
-                above: (self.above - moved).max(NONE),
+            let after = match step.insn {
+                Insn::Addi(o) if o.rs1 == X::SP => self.moved(o.imm.into()),
+                _ => Room::UNKNOWN,
             };
             *self = match step.skipped_by {
                 None => after,
@@ -90,7 +112,7 @@ impl Room {
     }
 }
 
-/// Rounds after which what is known does not become a little less any more, but nothing.
+/// Rounds after which what is known does not become a little less any more, see [`Room::widened`].
 const ROUNDS: usize = 3;
 
 /// What is known at the start of each node.
@@ -111,12 +133,7 @@ pub fn analyze(graph: &Graph) -> Vec<Room> {
                 // What a comparison gives may be more than there was before: it never rises.
                 room = room.least(before);
                 if round >= ROUNDS {
-                    if room.below < before.below {
-                        room.below = NONE;
-                    }
-                    if room.above < before.above {
-                        room.above = NONE;
-                    }
+                    room = room.widened(before);
                 }
             }
             let mut after = room;

@@ -55,8 +55,7 @@ impl Translator<'_, '_> {
         }
         let va = self.x(base);
         let free = self.graph.nodes[self.now.node].free;
-        let certain = free || self.settings.stacks && base == X::SP;
-        if !certain && !self.now.facts.get(base).is_near() {
+        if !free && !self.now.facts.get(base).is_near() {
             self.demand_window(va);
         }
         self.now.facts.accessed(base, imm);

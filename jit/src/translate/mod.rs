@@ -484,6 +484,8 @@ impl Translator<'_, '_> {
         let compare = self.now.room.step(step, node.free);
         if step.on_stack {
             self.compare_stack(compare, step.pc);
+            // In bounds, give or take some room, it is in the window. Atomics are checked as others are.
+            self.now.facts.set(X::SP, facts::Fact::Window(0));
         }
         if fresh && self.polls.is_at(at) {
             self.poll_or_roll_back();

@@ -25,7 +25,7 @@ use super::{Known, Space, data};
 use crate::context::{code, offset};
 use ::memory::PAGE;
 use cranelift_assembler_x64::inst::retq_zo;
-use frontend::{Insn, Op, X};
+use frontend::{Insn, Op};
 use rustc_hash::FxHashMap;
 
 /// Why drafts go back to the engine.
@@ -124,8 +124,6 @@ pub struct Drafter {
     pc: u64,
     len: u8,
     done: u32,
-    /// By how much the present instruction moves sp, if that is a constant.
-    sp_moves: Option<i32>,
     /// The way to the interpreter for the present instruction, if it has one.
     aside: Option<Label>,
     /// Cold ways back to the engine.
@@ -322,10 +320,6 @@ impl Drafter {
         self.pc = pc;
         self.len = len;
         self.aside = None;
-        self.sp_moves = match insn {
-            Insn::Addi(o) if o.rd == X::SP && o.rs1 == X::SP => Some(o.imm),
-            _ => None,
-        };
         self.held.unpin();
         if self.system() && uses_float(insn.op()) {
             self.demand_floats();

@@ -150,17 +150,12 @@ impl Drafter {
         self.go_back_if(Condition::NotEqual);
     }
 
-    /// The same if sp is not in bounds, see `stacks.rs`; accesses through it are not checked. Frames go
-    /// down and up by constants: then one of the bounds will do.
+    /// The same if sp is not in bounds, see `stacks.rs`; accesses through it are not checked.
     fn keep_stack(&mut self, reg: Reg) {
-        if self.sp_moves.is_none_or(|by| by < 0) {
-            ins!(self.code, cmpq_rm, reg, at(RDI, offset::STACK_LOW));
-            self.go_back_if(Condition::Below);
-        }
-        if self.sp_moves.is_none_or(|by| by > 0) {
-            ins!(self.code, cmpq_rm, reg, at(RDI, offset::STACK_HIGH));
-            self.go_back_if(Condition::Above);
-        }
+        ins!(self.code, cmpq_rm, reg, at(RDI, offset::STACK_LOW));
+        self.go_back_if(Condition::Below);
+        ins!(self.code, cmpq_rm, reg, at(RDI, offset::STACK_HIGH));
+        self.go_back_if(Condition::Above);
     }
 
     fn go_back_if(&mut self, condition: Condition) {
